@@ -1,0 +1,2 @@
+//! Runs an AI agent in a sealed bottle.
+fn main() {}

@@ -1,0 +1,23 @@
+//! Decides whether content may cross a bottle's wall.
+//!
+//! Pure: bytes and the time go in, steps and a [`Verdict`] come out. The order of checks exists
+//! once, in [`Inspection`]; a protocol adapter only feeds it.
+#![forbid(unsafe_code)]
+
+mod address;
+mod crossing;
+mod finding;
+mod host;
+mod inspection;
+mod policy;
+mod session;
+mod verdict;
+
+pub use address::AddressClass;
+pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
+pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
+pub use host::{Host, HostError, HostPattern};
+pub use inspection::{Answer, Engine, Inspection, Question, Step};
+pub use policy::{Mode, Policy, TlsAction};
+pub use session::Session;
+pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

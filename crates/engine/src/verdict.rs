@@ -1,0 +1,200 @@
+//! What was decided, why, and what to do about it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::crossing::Target;
+use crate::finding::{Finding, Locus};
+
+/// The outcome of one crossing.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Whether it may pass.
+    pub decision: Decision,
+    /// What the detectors saw, blocking or not.
+    pub findings: Vec<Finding>,
+    /// In audit mode, the refusal that would have been.
+    pub shadow: Option<Refusal>,
+    /// The digest of the policy that decided.
+    pub policy: Digest,
+}
+
+/// Whether a crossing may pass.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// It may.
+    Allow,
+    /// It may not.
+    Block(Refusal),
+}
+
+/// Why a crossing was refused, in words for a person and fields for a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable reason.
+    pub reason: Reason,
+    /// One sentence that says what was seen. Never the secret.
+    pub message: String,
+    /// The rule's id, or the policy key, that decided; empty where the reason says it all.
+    pub rule: Box<str>,
+    /// Where it was seen, if in content.
+    pub locus: Option<Locus>,
+    /// How to allow it: the exact policy lines, or what to do instead.
+    pub remedy: String,
+    /// Whether trying again can help.
+    pub retry: Retry,
+}
+
+/// The stable reasons for a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The host is on the deny list.
+    HostDenied,
+    /// The mode allows listed hosts only, or raw TCP to an unlisted `name:port`.
+    HostNotAllowed,
+    /// The name resolves to an address that a bottle may not reach.
+    AddressRefused,
+    /// A credential on its way to where it does not belong.
+    Secret,
+    /// Personal data on its way out.
+    Personal,
+    /// Instructions aimed at the agent.
+    Injection,
+    /// Content whose shape says that it carries hidden data.
+    Entropy,
+    /// A malformed or deceptive target.
+    Shape,
+    /// Content that could not be decoded within bounds.
+    Opaque,
+    /// A rate or byte budget is spent.
+    Budget,
+    /// Inspection ran out of its work budget.
+    InspectionBudget,
+    /// The protocol was violated: smuggling shapes, bad framing, bad names.
+    Malformed,
+    /// `CONNECT` authority, SNI, `Host` and DNS name disagree.
+    TargetMismatch,
+    /// A feature that Carboy does not carry, such as an upgrade.
+    Unsupported,
+    /// The name could not be resolved.
+    Unresolved,
+    /// The upstream could not be reached or broke off.
+    Upstream,
+    /// The upstream's certificate could not be verified.
+    UpstreamCertificate,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The crossing was dropped half-way.
+    Dropped,
+    /// The receipt could not be written.
+    Evidence,
+}
+
+impl Reason {
+    /// The stable name that refusals and receipts use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HostDenied => "host_denied",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::AddressRefused => "address_refused",
+            Self::Secret => "secret",
+            Self::Personal => "personal",
+            Self::Injection => "injection",
+            Self::Entropy => "entropy",
+            Self::Shape => "shape",
+            Self::Opaque => "opaque",
+            Self::Budget => "budget",
+            Self::InspectionBudget => "inspection_budget",
+            Self::Malformed => "malformed",
+            Self::TargetMismatch => "target_mismatch",
+            Self::Unsupported => "unsupported",
+            Self::Unresolved => "unresolved",
+            Self::Upstream => "upstream",
+            Self::UpstreamCertificate => "upstream_certificate",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Dropped => "dropped",
+            Self::Evidence => "evidence",
+        }
+    }
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same crossing will be refused again.
+    Never,
+    /// It may pass after this many seconds.
+    After(u64),
+    /// It may pass at once; the fault was the upstream's or the network's.
+    Maybe,
+}
+
+/// What went wrong outside the engine: the shell reports it and gets a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The peer broke its protocol; the text says how, and never quotes content.
+    Malformed(String),
+    /// Two names for one target disagree.
+    TargetMismatch {
+        /// Where each came from and what it said, such as `SNI a.example` and `Host b.example`.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// Something that Carboy does not carry.
+    Unsupported(String),
+    /// The name did not resolve.
+    Unresolved(String),
+    /// The upstream could not be reached or broke off.
+    Upstream(String),
+    /// The upstream's certificate could not be verified.
+    UpstreamCertificate(String),
+    /// The upstream did not answer in time.
+    UpstreamTimeout(String),
+    /// The crossing was dropped half-way, by either end or by the gate's end.
+    Dropped,
+    /// The receipt could not be written.
+    Evidence(String),
+}
+
+/// Proof of an allowing judgement, carrying the pinned addresses.
+///
+/// Only an [`crate::Inspection`] makes one, and only a permit opens an upstream connection.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    target: Target,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Permit {
+    pub(crate) fn new(target: Target, addresses: Vec<SocketAddr>) -> Self {
+        Self { target, addresses }
+    }
+
+    /// The target that was judged.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The addresses that may be dialled, in the order in which they were resolved. Never empty.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// The SHA-256 of a policy's canonical form.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+/// 64 hexadecimal digits.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}

@@ -1,0 +1,1 @@
+//! Confinement of one process on this machine.
