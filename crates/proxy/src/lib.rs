@@ -1,2 +1,19 @@
-//! placeholder
+//! Moves bytes, only with the engine's leave, and records what was decided.
+//!
+//! [`Gate`] is the one place where content may pass. An adapter makes a crossing, feeds bytes to
+//! the [`Pass`] it got, and renders a [`Refused`] in its own protocol.
 #![forbid(unsafe_code)]
+
+mod evidence;
+mod gate;
+pub mod http;
+pub mod limits;
+mod resolve;
+mod roots;
+mod upstream;
+
+pub use evidence::{Durability, Evidence, EvidenceError};
+pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
+pub use resolve::{HostsError, HostsTable, Resolver};
+pub use roots::RootsError;
+pub use upstream::{Upstream, UpstreamConfig};

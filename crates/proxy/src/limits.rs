@@ -1,0 +1,71 @@
+//! Every bound of the gate, in one place, each with its reason.
+
+use std::time::Duration;
+
+/// How long a client may take to send a request's head: a slow-loris client is cut here.
+pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a client's kept-alive connection may stay without a request. Longer than the pools of
+/// common clients (Node 5 s, Go and urllib3 up to 90 s), so that they close first.
+pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a body may go without a byte, either way. Long polls and token streams pause for
+/// tens of seconds; a stuck peer must not pin memory for ever.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long an upstream may take to begin its response. Model providers think for minutes.
+pub const RESPONSE_HEAD_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long one address may take to accept a TCP connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long all of a permit's addresses together may take.
+pub const CONNECT_TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an upstream may take for its TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The stagger between attempts on a permit's addresses (RFC 8305, section 5 recommends 250 ms).
+pub const HAPPY_EYEBALLS_STAGGER: Duration = Duration::from_millis(250);
+
+/// How long a name's resolution may take, all servers and retries together.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The addresses of one name that are considered: more than any honest answer needs.
+pub const ADDRESSES_MAX: usize = 32;
+
+/// The bytes of a request's or response's head: what common servers accept at most (nginx 32 KiB,
+/// Node 16 KiB), doubled for cookies and tokens.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The header fields of one head.
+pub const HEADERS_MAX: usize = 128;
+
+/// The bytes of one body that may be held while the engine has not let them go. It covers the
+/// engine's own window and one read.
+pub const BODY_HOLD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The most that one read from a socket may return, so that large bodies cost few wake-ups.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// The streams that one h2 client connection may have open: browsers ask for 100.
+pub const H2_STREAMS_MAX: u32 = 128;
+
+/// The open connections that one gate serves. 200 parallel ones are ordinary; each idle one costs
+/// at most 50 KiB.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// The idle upstream connections kept for one scheme, host and port.
+pub const POOL_IDLE_PER_TARGET_MAX: usize = 64;
+
+/// The idle upstream connections kept in all.
+pub const POOL_IDLE_MAX: usize = 512;
+
+/// How long an upstream connection is kept idle: under the 60 s at which common servers close.
+pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a stopping gate waits for open crossings before it drops them, each with its receipt.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The content that `/fetch` returns: more does not fit a model's context.
+pub const FETCH_CONTENT_BYTES_MAX: usize = 4 * 1024 * 1024;

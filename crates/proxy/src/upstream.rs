@@ -1,0 +1,191 @@
+//! The only module that opens outbound sockets, and only with a permit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use carboy_engine::{Fault, Host, Permit};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::limits::{
+    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, TLS_HANDSHAKE_TIMEOUT,
+};
+use crate::roots;
+
+/// Dials the far ends of permitted crossings.
+pub struct Upstream {
+    tls: TlsConnector,
+}
+
+/// How upstreams are verified.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamConfig {
+    /// PEM files of authorities that are trusted beside the system's.
+    pub extra_authorities: Vec<std::path::PathBuf>,
+}
+
+impl Upstream {
+    /// Reads the system's roots and the extra ones.
+    ///
+    /// # Errors
+    /// When an extra file cannot be read, or when no root at all is found.
+    pub fn new(config: &UpstreamConfig) -> Result<Self, roots::RootsError> {
+        let roots = roots::load(&config.extra_authorities)?;
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(client_config(roots)?)),
+        })
+    }
+
+    /// Opens a TCP connection to one of the permit's addresses, trying them in turn with a stagger
+    /// (RFC 8305, section 5).
+    ///
+    /// # Errors
+    /// [`Fault::Upstream`] or [`Fault::UpstreamTimeout`].
+    pub async fn tcp(&self, permit: &Permit) -> Result<TcpStream, Fault> {
+        let addresses = interleaved(permit.addresses());
+        let racing = race(&addresses);
+        match timeout(CONNECT_TOTAL_TIMEOUT, racing).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(fault)) => Err(fault.into_fault(permit)),
+            Err(_) => Err(DialError::TimedOut.into_fault(permit)),
+        }
+    }
+
+    /// As [`Upstream::tcp`], then TLS, with the certificate verified for the target's name.
+    ///
+    /// # Errors
+    /// As [`Upstream::tcp`], and [`Fault::UpstreamCertificate`].
+    pub async fn tls(&self, permit: &Permit) -> Result<TlsStream<TcpStream>, Fault> {
+        let tcp = self.tcp(permit).await?;
+        let name = server_name(&permit.target().host)?;
+        let target = permit.target();
+        match timeout(TLS_HANDSHAKE_TIMEOUT, self.tls.connect(name, tcp)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(tls_fault(target, &error)),
+            Err(_) => Err(Fault::UpstreamTimeout(format!(
+                "{target} did not finish its TLS handshake in {TLS_HANDSHAKE_TIMEOUT:?}"
+            ))),
+        }
+    }
+}
+
+fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(roots::RootsError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+enum DialError {
+    Refused(SocketAddr, std::io::Error),
+    TimedOut,
+}
+
+impl DialError {
+    fn into_fault(self, permit: &Permit) -> Fault {
+        let target = permit.target();
+        match self {
+            Self::Refused(address, error) => {
+                Fault::Upstream(format!("{target} at {address}: {error}"))
+            }
+            Self::TimedOut => {
+                Fault::UpstreamTimeout(format!("{target} did not accept a connection in time"))
+            }
+        }
+    }
+}
+
+/// Starts an attempt per address, each a stagger after the one before or as soon as that fails;
+/// the first to succeed wins and the others are dropped.
+async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+    let mut attempts = JoinSet::new();
+    let mut waiting = addresses.iter().copied();
+    let mut last = DialError::TimedOut;
+    if let Some(address) = waiting.next() {
+        attempts.spawn(dial(address));
+    }
+    loop {
+        tokio::select! {
+            ended = attempts.join_next() => match ended {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(error))) => {
+                    last = error;
+                    if let Some(address) = waiting.next() {
+                        attempts.spawn(dial(address));
+                    }
+                }
+                Some(Err(_)) => {}
+                None => return Err(last),
+            },
+            () = sleep(HAPPY_EYEBALLS_STAGGER), if waiting.len() > 0 => {
+                if let Some(address) = waiting.next() {
+                    attempts.spawn(dial(address));
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the module that dials")]
+async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
+    match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            stream
+                .set_nodelay(true)
+                .map_err(|error| DialError::Refused(address, error))?;
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(DialError::Refused(address, error)),
+        Err(_) => Err(DialError::TimedOut),
+    }
+}
+
+/// The addresses with their families in turn, beginning with the resolver's first (RFC 8305,
+/// section 4).
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let mut mixed = Vec::with_capacity(addresses.len());
+    first.reverse();
+    second.reverse();
+    while let Some(address) = first.pop() {
+        mixed.push(address);
+        mixed.extend(second.pop());
+    }
+    second.reverse();
+    mixed.extend(second);
+    mixed
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, Fault> {
+    match host {
+        Host::Addr(addr) => Ok(ServerName::IpAddress((*addr).into())),
+        Host::Name(name) => ServerName::try_from(name.to_string())
+            .map_err(|_| Fault::UpstreamCertificate(format!("{name} cannot be in a certificate"))),
+    }
+}
+
+fn tls_fault(target: &carboy_engine::Target, error: &std::io::Error) -> Fault {
+    let cause = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            Fault::UpstreamCertificate(format!("{target}: {why}"))
+        }
+        Some(other) => Fault::UpstreamCertificate(format!("{target}: {other}")),
+        None => Fault::Upstream(format!("{target}: {error}")),
+    }
+}
