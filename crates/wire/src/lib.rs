@@ -1,7 +1,10 @@
 //! Protocol bytes to crossings, and edits and refusals back.
 //!
-//! Pure: it parses and renders what an adapter read or will write.
+//! Pure: bytes and parsed heads go in; targets, surfaces, edited heads and rendered refusals come
+//! out. Nothing here reads a socket, waits, or knows a policy.
 #![forbid(unsafe_code)]
 
 pub mod dns;
+pub mod http;
+pub mod refusal;
 pub mod tls;

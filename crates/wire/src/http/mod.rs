@@ -1,0 +1,21 @@
+//! HTTP heads: where a request goes, what content it carries, and what is sent on.
+//!
+//! The order in which an adapter uses it: [`request_target`], then [`check_upgrade`], then
+//! [`request_surfaces`] on the head as it arrived, then [`upstream_head`] on the head that leaves.
+//! For an answer: [`check_response`], [`response_surfaces`], [`downstream_head`].
+//!
+//! What a peer can put into a head either reaches the far end and is a surface, or is stripped.
+//! Fragments are neither: the `http` crate drops them as it parses, and they are never sent.
+
+mod forward;
+mod surfaces;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use forward::{
+    Protocol, check_response, check_upgrade, downstream_head, filter_accept_encoding,
+    strip_hop_by_hop, upstream_head,
+};
+pub use surfaces::{request_surfaces, response_surfaces, trailer_surfaces};
+pub use target::{Origin, absolute_url, connect_target, request_target};
