@@ -1,1 +1,18 @@
 //! Confinement of one process on this machine.
+//!
+//! The parent describes a [`Confinement`], [`spawn`]s its init process, hands the [`Sockets`]
+//! that come out of it to the gate, and then [`Prepared::run`]s the command until it ends.
+//! This is the only crate of the workspace with unsafe code.
+
+mod confinement;
+mod error;
+mod sockets;
+
+mod elsewhere;
+use elsewhere as platform;
+
+pub use confinement::{Confinement, DNS_PORT, Exit, GATE_PORT, Mount, Replaced};
+pub use error::{Error, Layer, Loss};
+pub use platform::{Ended, Prepared, init_if_requested, original_destination, spawn};
+pub use platform::{terminal_attached, terminal_is_raw};
+pub use sockets::Sockets;

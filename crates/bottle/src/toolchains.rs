@@ -1,0 +1,1 @@
+//! Toolchains under the home directory.
