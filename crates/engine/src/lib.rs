@@ -6,10 +6,16 @@
 
 mod address;
 mod crossing;
+#[allow(dead_code)]
+mod detect;
 mod finding;
 mod host;
 mod inspection;
 mod policy;
+#[allow(dead_code)]
+mod rules;
+#[allow(dead_code)]
+mod scan;
 mod session;
 mod verdict;
 
@@ -19,5 +25,6 @@ pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
 pub use host::{Host, HostError, HostPattern};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
 pub use policy::{Mode, Policy, TlsAction};
+pub use rules::{Rule, RuleDirection};
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

@@ -1,0 +1,95 @@
+//! Writes rules as Rust statics.
+
+use std::fmt::Write;
+
+use crate::source::RuleSource;
+
+/// Stands for nothing in an example, so that no scanner takes the rule file for a leak.
+const BREAK: &str = "<>";
+
+/// `RULES`, `PATTERNS` and `LITERALS`.
+pub(crate) fn rules(rules: &[RuleSource]) -> String {
+    let (mut table, mut patterns) = (String::new(), String::new());
+    for (index, rule) in rules.iter().enumerate() {
+        write_rule(&mut table, rule);
+        for pattern in rule.patterns() {
+            let (regex, literals) = (&pattern.regex, &pattern.literals);
+            writeln!(
+                patterns,
+                "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?} }},"
+            )
+            .expect("a String takes all");
+        }
+    }
+    format!(
+        "pub(crate) static RULES: &[Rule] = &[\n{table}];\n\
+         pub(crate) static PATTERNS: &[Pattern] = &[\n{patterns}];\n"
+    )
+}
+
+fn write_rule(out: &mut String, rule: &RuleSource) {
+    let RuleSource {
+        id,
+        title,
+        class,
+        severity,
+        direction,
+        home,
+        shape,
+        validate,
+        ..
+    } = rule;
+    writeln!(
+        out,
+        "Rule {{ id: {id:?}, title: {title:?}, class: Class::{class:?}, \
+         severity: Severity::{severity:?}, direction: RuleDirection::{direction:?}, \
+         home: &{home:?}, shape: {shape}, checks: &[{checks}] }},",
+        shape = shape
+            .as_ref()
+            .map_or("None".into(), |s| format!("Some(Shape::{})", camel(s))),
+        checks = validate
+            .iter()
+            .map(|c| check(c))
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
+    .expect("a String takes all");
+}
+
+/// `(id, matches, rejects)` of every rule.
+pub(crate) fn examples(rules: &[RuleSource]) -> String {
+    let mut out = String::from("pub(crate) static EXAMPLES: &[(&str, &[&str], &[&str])] = &[\n");
+    for rule in rules {
+        let join = |texts: &[String]| -> Vec<String> {
+            texts.iter().map(|text| text.replace(BREAK, "")).collect()
+        };
+        writeln!(
+            out,
+            "({:?}, &{:?}, &{:?}),",
+            rule.id,
+            join(&rule.matches),
+            join(&rule.rejects)
+        )
+        .expect("a String takes all");
+    }
+    out.push_str("];\n");
+    out
+}
+
+/// `mod97` is `Check::Mod97`, `entropy:3.5` is `Check::Entropy(3.5)`.
+fn check(text: &str) -> String {
+    match text.split_once(':') {
+        Some((name, argument)) => format!("Check::{}({argument})", camel(name)),
+        None => format!("Check::{}", camel(text)),
+    }
+}
+
+fn camel(kebab: &str) -> String {
+    kebab
+        .split('-')
+        .map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            first.to_uppercase() + rest
+        })
+        .collect()
+}

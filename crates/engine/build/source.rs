@@ -1,0 +1,143 @@
+//! The form of a rule file, and its checks.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::Deserialize;
+
+/// Each rule must show at least this many examples of either kind.
+const EXAMPLES_MIN: usize = 2;
+
+/// A literal shorter than this would wake its regex all over ordinary content.
+const LITERAL_LEN_MIN: usize = 3;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFile {
+    rules: Vec<RuleSource>,
+}
+
+/// One rule as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleSource {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) class: Class,
+    pub(crate) severity: Severity,
+    pub(crate) direction: Direction,
+    #[serde(default)]
+    pub(crate) home: Vec<String>,
+    #[serde(default)]
+    pub(crate) literals: Vec<String>,
+    pub(crate) regex: Option<String>,
+    /// More literals and regexes of the same rule.
+    #[serde(default)]
+    pub(crate) patterns: Vec<PatternSource>,
+    /// Found by code of this name over digit, token or word runs, instead of by literals.
+    pub(crate) shape: Option<String>,
+    #[serde(default)]
+    pub(crate) validate: Vec<String>,
+    pub(crate) matches: Vec<String>,
+    pub(crate) rejects: Vec<String>,
+}
+
+/// Literals of which one must be present, and the regex that then decides.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatternSource {
+    pub(crate) literals: Vec<String>,
+    pub(crate) regex: String,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Class {
+    Secret,
+    Personal,
+    Injection,
+    Opaque,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Direction {
+    Outbound,
+    Inbound,
+    Both,
+}
+
+impl RuleSource {
+    /// All literal-and-regex pairs, the top-level one first.
+    pub(crate) fn patterns(&self) -> Vec<PatternSource> {
+        let first = self.regex.iter().map(|regex| PatternSource {
+            literals: self.literals.clone(),
+            regex: regex.clone(),
+        });
+        first.chain(self.patterns.iter().cloned()).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let patterns = self.patterns();
+        if patterns.is_empty() && self.shape.is_none() {
+            return Err("needs `regex`, `patterns` or `shape`".into());
+        }
+        for pattern in &patterns {
+            if pattern.literals.is_empty() {
+                return Err(format!("no literals for regex {}", pattern.regex));
+            }
+            if let Some(short) = pattern.literals.iter().find(|l| l.len() < LITERAL_LEN_MIN) {
+                return Err(format!(
+                    "literal {short:?} is under {LITERAL_LEN_MIN} bytes"
+                ));
+            }
+            regex::bytes::RegexBuilder::new(&pattern.regex)
+                .unicode(false)
+                .build()
+                .map_err(|error| error.to_string())?;
+        }
+        if self.matches.len() < EXAMPLES_MIN || self.rejects.len() < EXAMPLES_MIN {
+            return Err(format!("needs {EXAMPLES_MIN} `matches` and `rejects`"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks every rule file of a directory, in the files' order by name.
+pub(crate) fn read_all(dir: &Path) -> Result<Vec<RuleSource>, String> {
+    let mut rules = Vec::new();
+    let mut ids = BTreeSet::new();
+    for path in yaml_files(dir).map_err(|error| format!("{}: {error}", dir.display()))? {
+        println!("cargo:rerun-if-changed={}", path.display());
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let file: RuleFile =
+            serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        for rule in file.rules {
+            rule.check()
+                .map_err(|e| format!("{}: rule {}: {e}", path.display(), rule.id))?;
+            if !ids.insert(rule.id.clone()) {
+                return Err(format!("{}: rule {} twice", path.display(), rule.id));
+            }
+            rules.push(rule);
+        }
+    }
+    Ok(rules)
+}
+
+fn yaml_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
+    files.sort();
+    Ok(files)
+}
