@@ -6,5 +6,6 @@
 
 pub mod dns;
 pub mod http;
+pub mod http1;
 pub mod refusal;
 pub mod tls;
