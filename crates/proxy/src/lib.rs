@@ -4,16 +4,20 @@
 //! the [`Pass`] it got, and renders a [`Refused`] in its own protocol.
 #![forbid(unsafe_code)]
 
+mod ca;
 mod evidence;
 mod gate;
 pub mod http;
 pub mod limits;
+mod names;
 mod resolve;
 mod roots;
 mod upstream;
 
+pub use ca::{CaError, CertificateAuthority};
 pub use evidence::{Durability, Evidence, EvidenceError};
 pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
+pub use names::{NAMES_MAX, Names, POOL_V4, POOL_V6, PoolExhausted, Synthetic};
 pub use resolve::{HostsError, HostsTable, Resolver};
 pub use roots::RootsError;
 pub use upstream::{Upstream, UpstreamConfig};
