@@ -12,6 +12,7 @@ mod finding;
 mod host;
 mod inspection;
 mod policy;
+mod rule_ids;
 #[allow(dead_code)]
 mod rules;
 #[allow(dead_code)]
@@ -22,9 +23,9 @@ mod verdict;
 pub use address::AddressClass;
 pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
 pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
-pub use host::{Host, HostError, HostPattern};
+pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
-pub use policy::{Mode, Policy, TlsAction};
+pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction};
 pub use rules::{Rule, RuleDirection};
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

@@ -1,10 +1,33 @@
 //! The compiled, immutable rules of one bottle.
 
-use crate::host::Host;
+mod compile;
+mod date;
+mod error;
+mod file;
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::crossing::{SurfaceKind, Time};
+use crate::finding::{Action, Class, Severity};
+use crate::host::{Host, HostPattern};
 use crate::verdict::Digest;
 
+pub(crate) use date::{DAY_SECONDS, day_of};
+pub use error::{PolicyError, Problem};
+use file::{PolicyFile, Setting};
+
+/// Default of `egress.limits.subdomains_per_hour`: far above what one site's content network uses,
+/// far below what a tunnel through names needs.
+const SUBDOMAINS_PER_HOUR: u64 = 512;
+/// Default of `egress.limits.url_bytes`: what common servers accept at most.
+const URL_BYTES_MAX: u32 = 16_384;
+
 /// How much is allowed that the policy does not list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Listed hosts only.
     Strict,
@@ -12,6 +35,17 @@ pub enum Mode {
     Balanced,
     /// Nothing is blocked; what would have been is recorded.
     Audit,
+}
+
+impl Mode {
+    /// The stable lower-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Balanced => "balanced",
+            Self::Audit => "audit",
+        }
+    }
 }
 
 /// What to do with a TLS connection.
@@ -23,32 +57,328 @@ pub enum TlsAction {
     Passthrough,
 }
 
+/// How far a receipt must have got before its crossing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Into the writer's queue.
+    Buffered,
+    /// Written to the file; it survives the gate's death.
+    Written,
+    /// Synced to the disk; it survives the machine's.
+    Synced,
+}
+
+/// How receipts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evidence {
+    /// How far a receipt must have got before its crossing goes on.
+    pub durability: Durability,
+    /// Whether nothing crosses when receipts cannot be written.
+    pub required: bool,
+}
+
+/// The policies that are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Listed hosts only, every finding refused.
+    Strict,
+    /// Every public host; leaks, attacks and tunnels refused.
+    Balanced,
+    /// Nothing refused, everything recorded.
+    Audit,
+}
+
+impl Preset {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Strict, Self::Balanced, Self::Audit];
+
+    /// The preset of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// The name that `--policy` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Balanced => "balanced",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The policy file as it is built in.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Strict => include_str!("presets/strict.yaml"),
+            Self::Balanced => include_str!("presets/balanced.yaml"),
+            Self::Audit => include_str!("presets/audit.yaml"),
+        }
+    }
+}
+
 /// The compiled policy of one bottle.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    mode: Mode,
+    file: PolicyFile,
+    egress: Egress,
+    intercept: bool,
+    passthrough: Vec<HostPattern>,
+    homes: Vec<(Box<str>, Vec<HostPattern>)>,
+    exemptions: Vec<Exemption>,
+    digest: Digest,
+}
+
+#[derive(Debug, Clone)]
+struct Egress {
+    allow: Vec<HostPattern>,
+    deny: Vec<HostPattern>,
+    tcp: Vec<HostPattern>,
+    private: Vec<HostPattern>,
+    limits: Limits,
+}
+
+/// Rates and budgets; `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) site: Window,
+    pub(crate) session: Window,
+    pub(crate) subdomains_per_hour: Option<u64>,
+    pub(crate) url_bytes: u32,
+}
+
+/// What may pass in a minute; `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) requests: Option<u64>,
+    pub(crate) upload: Option<u64>,
+    pub(crate) download: Option<u64>,
+}
+
+/// A finding that is let through.
+#[derive(Debug, Clone)]
+struct Exemption {
+    rule: Box<str>,
+    host: HostPattern,
+    path: Option<Box<str>>,
+    surface: Option<SurfaceKind>,
+    /// The first second at which it no longer holds.
+    until: u64,
+    expires: Box<str>,
+    place: Problem,
+}
+
+/// What the lists say of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing<'a> {
+    /// By this pattern of `egress.deny`.
+    Denied(&'a HostPattern),
+    /// By `egress.allow`, or by naming a service of the host in `egress.private`.
+    Allowed,
+    /// By neither.
+    Unlisted,
+}
+
+/// Where a finding was made, as exemptions see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) port: u16,
+    pub(crate) path: &'a str,
+    pub(crate) surface: SurfaceKind,
 }
 
 impl Policy {
+    /// A built-in policy.
+    pub fn preset(preset: Preset) -> Self {
+        Self::parse(preset.text(), preset.name()).expect("each built-in policy is tested to parse")
+    }
+
     /// The built-in `balanced` preset.
     pub fn balanced() -> Self {
-        Self {
-            mode: Mode::Balanced,
-        }
+        Self::preset(Preset::Balanced)
+    }
+
+    /// Parses and compiles a policy file. `file` is its name in errors.
+    ///
+    /// # Errors
+    /// Everything wrong with it: unknown or duplicate keys, bad patterns, contradictions, each
+    /// with its place and, where one is near, what was probably meant.
+    pub fn parse(text: &str, file: &str) -> Result<Self, PolicyError> {
+        compile::compile(text, file)
     }
 
     /// The mode.
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.file.mode
     }
 
     /// What to do with TLS to a host.
-    pub fn tls(&self, _host: &Host, _port: u16) -> TlsAction {
-        TlsAction::Intercept
+    pub fn tls(&self, host: &Host, port: u16) -> TlsAction {
+        match self.intercept && !covers(&self.passthrough, host, port) {
+            true => TlsAction::Intercept,
+            false => TlsAction::Passthrough,
+        }
     }
 
-    /// The SHA-256 of the policy's canonical form.
+    /// Whether raw TCP may be spoken to a host and port.
+    pub fn allows_tcp(&self, host: &Host, port: u16) -> bool {
+        covers(&self.egress.tcp, host, port) || self.lists_host_service(host, port)
+    }
+
+    /// How receipts are kept.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            durability: self.file.evidence.durability,
+            required: self.file.evidence.required,
+        }
+    }
+
+    /// The SHA-256 of the policy's canonical form: the same for two files that mean the same and
+    /// list things in the same order.
     pub fn digest(&self) -> Digest {
-        Digest([0; 32])
+        self.digest
+    }
+
+    /// The whole policy with every default filled in, as YAML.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(&self.file).expect("a policy holds only what YAML can say")
+    }
+
+    /// The JSON Schema (2020-12) of the policy file.
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(PolicyFile).to_value()
+    }
+
+    /// What is probably not meant, though it is no error: exemptions that have expired by
+    /// `unix_seconds`, and a strict mode that allows nothing.
+    pub fn warnings(&self, unix_seconds: u64) -> Vec<Problem> {
+        let expired = self
+            .exemptions
+            .iter()
+            .filter(|own| own.until <= unix_seconds);
+        let mut warnings: Vec<_> = expired.map(Exemption::expired_warning).collect();
+        let egress = &self.egress;
+        let closed = egress.allow.is_empty() && egress.tcp.is_empty() && egress.private.is_empty();
+        if self.mode() == Mode::Strict && closed {
+            warnings.push(Problem {
+                file: "egress.allow".into(),
+                line: 0,
+                column: 0,
+                what: "the mode is `strict` and no host is listed, so nothing can be reached"
+                    .into(),
+                suggestion: Some("list hosts in `egress.allow`".into()),
+            });
+        }
+        warnings
+    }
+
+    pub(crate) fn listing(&self, host: &Host, port: u16) -> Listing<'_> {
+        let denied = self
+            .egress
+            .deny
+            .iter()
+            .find(|pattern| pattern.covers(host, port));
+        match denied {
+            Some(pattern) => Listing::Denied(pattern),
+            None if covers(&self.egress.allow, host, port) => Listing::Allowed,
+            None if self.lists_host_service(host, port) => Listing::Allowed,
+            None => Listing::Unlisted,
+        }
+    }
+
+    /// Whether `egress.private` names this service of the host: `host.internal:PORT`.
+    pub(crate) fn lists_host_service(&self, host: &Host, port: u16) -> bool {
+        host.is_host_internal() && covers(&self.egress.private, host, port)
+    }
+
+    /// Whether a host may be at this address though it is not public.
+    pub(crate) fn permits_private(&self, host: &Host, addr: IpAddr, port: u16) -> bool {
+        let private = &self.egress.private;
+        covers(private, host, port) || private.iter().any(|own| own.covers_addr(addr, port))
+    }
+
+    /// The pattern of `egress.deny` that covers an address.
+    pub(crate) fn denied_addr(&self, addr: IpAddr, port: u16) -> Option<&HostPattern> {
+        self.egress
+            .deny
+            .iter()
+            .find(|own| own.covers_addr(addr, port))
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.egress.limits
+    }
+
+    /// What to make of a finding; `None` when its class is not looked for.
+    pub(crate) fn action(&self, class: Class, severity: Severity) -> Option<Action> {
+        match self.setting(class) {
+            Setting::Block => Some(Action::Block),
+            Setting::BlockHigh if severity >= Severity::High => Some(Action::Block),
+            Setting::BlockHigh | Setting::Warn => Some(Action::Warn),
+            Setting::Off => None,
+        }
+    }
+
+    /// Whether a class is looked for at all.
+    pub(crate) fn looks_for(&self, class: Class) -> bool {
+        self.setting(class) != Setting::Off
+    }
+
+    fn setting(&self, class: Class) -> Setting {
+        let inspect = &self.file.inspect;
+        match class {
+            Class::Secret => inspect.secret,
+            Class::Personal => inspect.personal,
+            Class::Injection => inspect.injection,
+            Class::Entropy => inspect.entropy,
+            Class::Shape => inspect.shape,
+            Class::Opaque => inspect.opaque,
+        }
+    }
+
+    /// Whether the policy adds a host to a rule's homes.
+    pub(crate) fn adds_home(&self, rule: &str, host: &Host, port: u16) -> bool {
+        let mut homes = self.homes.iter();
+        homes.any(|(own, hosts)| **own == *rule && covers(hosts, host, port))
+    }
+
+    /// Whether an exemption that still holds covers a rule at a place.
+    pub(crate) fn exempts(&self, rule: &str, place: Place<'_>, now: Time) -> bool {
+        self.exemptions
+            .iter()
+            .any(|own| own.covers(rule, place, now))
+    }
+}
+
+fn covers(patterns: &[HostPattern], host: &Host, port: u16) -> bool {
+    patterns.iter().any(|pattern| pattern.covers(host, port))
+}
+
+impl Exemption {
+    fn covers(&self, rule: &str, place: Place<'_>, now: Time) -> bool {
+        *self.rule == *rule
+            && now.unix_seconds < self.until
+            && self.surface.is_none_or(|own| own == place.surface)
+            && self.host.covers(place.host, place.port)
+            && self
+                .path
+                .as_deref()
+                .is_none_or(|own| path_covers(own, place.path))
+    }
+
+    fn expired_warning(&self) -> Problem {
+        let mut place = self.place.clone();
+        let (rule, expires) = (&self.rule, &self.expires);
+        place.what = format!("the exemption of `{rule}` ended with {expires} and does nothing now");
+        place.suggestion = Some("remove it, or look again whether it is still needed".into());
+        place
+    }
+}
+
+fn path_covers(pattern: &str, path: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix),
+        None => path == pattern,
     }
 }

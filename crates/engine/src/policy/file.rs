@@ -1,0 +1,384 @@
+//! The policy file as people write it. [`super::compile`] makes a [`super::Policy`] of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_saphyr::{Location, Spanned};
+
+use super::Mode;
+
+/// A value and where in the file it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At<T>(pub(super) Spanned<T>);
+
+impl<T> At<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<T: Serialize> Serialize for At<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.value.serialize(serializer)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// `carboy.yaml`: what one bottle may do. Every key but `version` has a default.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    /// The version of this format. It is 1.
+    pub(super) version: At<u32>,
+    /// How much is allowed that the policy does not list.
+    #[serde(default = "default_mode")]
+    pub(super) mode: Mode,
+    /// Where crossings may go, and how many.
+    #[serde(default)]
+    pub(super) egress: EgressFile,
+    /// What to do with TLS.
+    #[serde(default)]
+    pub(super) tls: TlsFile,
+    /// What to look for, and what to make of it.
+    #[serde(default)]
+    pub(super) inspect: InspectFile,
+    /// How receipts are kept.
+    #[serde(default)]
+    pub(super) evidence: EvidenceFile,
+}
+
+fn default_mode() -> Mode {
+    Mode::Balanced
+}
+
+/// Where crossings may go, and how many.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EgressFile {
+    /// Host patterns that may be reached. In `strict` mode nothing else may.
+    pub(super) allow: Vec<At<String>>,
+    /// Host patterns that may not be reached, whatever `allow` says. Networks listed here also
+    /// refuse names that resolve into them.
+    pub(super) deny: Vec<At<String>>,
+    /// `name:port` patterns to which raw TCP may be spoken.
+    pub(super) tcp: Vec<At<String>>,
+    /// Networks, names and `host.internal:PORT` that may be at an address that is not public.
+    pub(super) private: Vec<At<String>>,
+    /// Rates and budgets.
+    pub(super) limits: LimitsFile,
+}
+
+/// Rates and budgets, for each site and for the whole session.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    /// For each site (registrable domain).
+    pub(super) site: WindowFile,
+    /// For all sites together.
+    pub(super) session: WindowFile,
+    /// Different names below one site that may be asked for in an hour.
+    pub(super) subdomains_per_hour: Limit,
+    /// Longest URL, in bytes.
+    pub(super) url_bytes: At<u32>,
+}
+
+/// Tokens refill evenly; a full minute's worth may be spent at once.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WindowFile {
+    /// Crossings that leave the bottle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) requests_per_minute: Option<Limit>,
+    /// Body bytes that leave the bottle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) upload_per_minute: Option<Size>,
+    /// Body bytes that come in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) download_per_minute: Option<Size>,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self {
+            site: WindowFile::default(),
+            session: WindowFile::default(),
+            subdomains_per_hour: Limit(Some(super::SUBDOMAINS_PER_HOUR)),
+            url_bytes: At::new(super::URL_BYTES_MAX),
+        }
+    }
+}
+
+/// What to do with TLS.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TlsFile {
+    /// Whether TLS is terminated so that its content can be inspected.
+    pub(super) intercept: At<bool>,
+    /// Hosts whose TLS is relayed unread.
+    pub(super) passthrough: Vec<At<String>>,
+}
+
+impl Default for TlsFile {
+    fn default() -> Self {
+        Self {
+            intercept: At::new(true),
+            passthrough: Vec::new(),
+        }
+    }
+}
+
+/// What to look for, and what to make of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct InspectFile {
+    /// Credentials and keys on their way out, to anywhere but their home.
+    pub(super) secret: Setting,
+    /// Personal data on its way out.
+    pub(super) personal: Setting,
+    /// Instructions aimed at the agent, on their way in.
+    pub(super) injection: Setting,
+    /// Names, paths and query values that look like hidden data.
+    pub(super) entropy: Setting,
+    /// Malformed or deceptive targets.
+    pub(super) shape: Setting,
+    /// Content that cannot be decoded within bounds.
+    pub(super) opaque: Setting,
+    /// More hosts at which a rule's credential is at home.
+    pub(super) homes: BTreeMap<String, Vec<At<String>>>,
+    /// Findings that are let through.
+    pub(super) exempt: Vec<At<ExemptFile>>,
+}
+
+impl Default for InspectFile {
+    fn default() -> Self {
+        Self {
+            secret: Setting::Block,
+            personal: Setting::BlockHigh,
+            injection: Setting::BlockHigh,
+            entropy: Setting::BlockHigh,
+            shape: Setting::Block,
+            opaque: Setting::BlockHigh,
+            homes: BTreeMap::new(),
+            exempt: Vec::new(),
+        }
+    }
+}
+
+/// What to make of a class's findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Setting {
+    /// Refuse.
+    Block,
+    /// Refuse those of high or critical severity, record the others.
+    BlockHigh,
+    /// Record.
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// One finding that is let through: a rule, at a host, until a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExemptFile {
+    /// The rule's id, as the refusal names it.
+    pub(super) rule: At<String>,
+    /// The host pattern at which it is let through.
+    pub(super) host: At<String>,
+    /// The path, or its beginning before a final `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<At<String>>,
+    /// The kind of surface: host, url, path, query, header, trailer, body or stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) surface: Option<At<String>>,
+    /// Why this is no leak.
+    pub(super) reason: At<String>,
+    /// The last day it holds, as YYYY-MM-DD (UTC).
+    pub(super) expires: At<String>,
+}
+
+/// How receipts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EvidenceFile {
+    /// How far a receipt must have got before its crossing goes on.
+    pub(super) durability: super::Durability,
+    /// Whether nothing crosses when receipts cannot be written.
+    pub(super) required: bool,
+}
+
+impl Default for EvidenceFile {
+    fn default() -> Self {
+        Self {
+            durability: super::Durability::Written,
+            required: true,
+        }
+    }
+}
+
+/// A count, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit(pub(super) Option<u64>);
+
+/// A number of bytes, as a number or as `512KiB`, `20MiB`, `2GiB`; or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) Option<u64>);
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = AmountVisitor { units: false };
+        deserializer.deserialize_any(visitor).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = AmountVisitor { units: true };
+        deserializer.deserialize_any(visitor).map(Self)
+    }
+}
+
+struct AmountVisitor {
+    units: bool,
+}
+
+impl serde::de::Visitor<'_> for AmountVisitor {
+    type Value = Option<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.units {
+            true => f.write_str("a number of bytes such as 512KiB, 20MiB or 2GiB, or `off`"),
+            false => f.write_str("a whole number above zero, or `off`"),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        match value {
+            0 => Err(E::invalid_value(serde::de::Unexpected::Unsigned(0), &self)),
+            value => Ok(Some(value)),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => Err(E::invalid_value(
+                serde::de::Unexpected::Signed(value),
+                &self,
+            )),
+        }
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        match value {
+            false => Ok(None),
+            true => Err(E::invalid_value(serde::de::Unexpected::Bool(true), &self)),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text == "off" {
+            return Ok(None);
+        }
+        let amount = parse_amount(text, self.units).filter(|amount| *amount > 0);
+        match amount {
+            Some(amount) => Ok(Some(amount)),
+            None => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+const UNITS: [(&str, u64); 4] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
+
+fn parse_amount(text: &str, units: bool) -> Option<u64> {
+    if !units {
+        return text.parse().ok();
+    }
+    for (unit, bytes) in UNITS {
+        if let Some(number) = text.strip_suffix(unit) {
+            return number.trim_end().parse::<u64>().ok()?.checked_mul(bytes);
+        }
+    }
+    text.parse().ok()
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(value) => serializer.serialize_u64(value),
+            None => serializer.serialize_str("off"),
+        }
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(value) = self.0 else {
+            return serializer.serialize_str("off");
+        };
+        match UNITS
+            .iter()
+            .find(|(_, bytes)| *bytes > 1 && value % bytes == 0)
+        {
+            Some((unit, bytes)) => serializer.collect_str(&format_args!("{}{unit}", value / bytes)),
+            None => serializer.serialize_u64(value),
+        }
+    }
+}
+
+impl JsonSchema for Limit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A count, or off.",
+            "anyOf": [{"type": "integer", "minimum": 1}, {"const": "off"}]
+        })
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A number of bytes, plain or with a unit; or off.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$"},
+                {"const": "off"}
+            ]
+        })
+    }
+}

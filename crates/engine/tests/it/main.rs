@@ -1,0 +1,3 @@
+//! The engine's tests: policies, hosts and addresses, and the shared corpus of crossings.
+
+mod policy;
