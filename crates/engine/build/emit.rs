@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::source::RuleSource;
+use crate::source::{HomeSurface, RuleSource};
 
 /// Stands for nothing in an example, so that no scanner takes the rule file for a leak.
 const BREAK: &str = "<>";
@@ -35,6 +35,7 @@ fn write_rule(out: &mut String, rule: &RuleSource) {
         severity,
         direction,
         home,
+        origin,
         shape,
         validate,
         ..
@@ -43,7 +44,9 @@ fn write_rule(out: &mut String, rule: &RuleSource) {
         out,
         "Rule {{ id: {id:?}, title: {title:?}, class: Class::{class:?}, \
          severity: Severity::{severity:?}, direction: RuleDirection::{direction:?}, \
-         home: &{home:?}, shape: {shape}, checks: &[{checks}] }},",
+         origin: Origin::{origin:?}, home: &{home:?}, home_in: &[{home_in}], \
+         shape: {shape}, checks: &[{checks}] }},",
+        home_in = home_in(rule),
         shape = shape
             .as_ref()
             .map_or("None".into(), |s| format!("Some(Shape::{})", camel(s))),
@@ -54,6 +57,16 @@ fn write_rule(out: &mut String, rule: &RuleSource) {
             .join(", "),
     )
     .expect("a String takes all");
+}
+
+/// A header, where the rule names no kind of surface.
+fn home_in(rule: &RuleSource) -> String {
+    let kinds = match rule.home_in.as_slice() {
+        [] => &[HomeSurface::Header],
+        named => named,
+    };
+    let kinds = kinds.iter().map(|kind| format!("SurfaceKind::{kind:?}"));
+    kinds.collect::<Vec<_>>().join(", ")
 }
 
 /// `(id, matches, rejects)` of every rule.

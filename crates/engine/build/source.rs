@@ -27,8 +27,14 @@ pub(crate) struct RuleSource {
     pub(crate) class: Class,
     pub(crate) severity: Severity,
     pub(crate) direction: Direction,
+    /// `floor` for a rule that no policy can switch off or exempt.
+    #[serde(default)]
+    pub(crate) origin: Origin,
     #[serde(default)]
     pub(crate) home: Vec<String>,
+    /// The kinds of surface in which the credential may go home; a header where none is named.
+    #[serde(default)]
+    pub(crate) home_in: Vec<HomeSurface>,
     #[serde(default)]
     pub(crate) literals: Vec<String>,
     pub(crate) regex: Option<String>,
@@ -67,6 +73,23 @@ pub(crate) enum Severity {
     Medium,
     High,
     Critical,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    #[default]
+    Builtin,
+    Floor,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HomeSurface {
+    Header,
+    Query,
+    Path,
+    Body,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy)]

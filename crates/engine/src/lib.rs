@@ -26,6 +26,6 @@ pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
 pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction};
-pub use rules::{Rule, RuleDirection};
+pub use rules::{Origin, Rule, RuleDirection};
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

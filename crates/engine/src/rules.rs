@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::crossing::Direction;
+use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::{Check, Shape};
 use crate::finding::{Class, Severity};
 
@@ -18,10 +18,23 @@ pub struct Rule {
     pub severity: Severity,
     /// The way in which content is judged by it.
     pub direction: RuleDirection,
+    /// Who made it, and so who may overrule it.
+    pub origin: Origin,
     /// Host patterns of where this credential belongs; empty where there is no such place.
     pub home: &'static [&'static str],
+    /// The kinds of surface in which the credential may go home.
+    pub home_in: &'static [SurfaceKind],
     pub(crate) shape: Option<Shape>,
     pub(crate) checks: &'static [Check],
+}
+
+/// Who made a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A rule that a policy may switch off or exempt.
+    Builtin,
+    /// A rule that no policy may switch off or exempt.
+    Floor,
 }
 
 /// The ways in which a rule judges.
