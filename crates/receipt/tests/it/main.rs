@@ -1,0 +1,6 @@
+//! A log as its writer and its reader see it.
+
+mod chain;
+mod tamper;
+mod vectors;
+mod world;
