@@ -15,6 +15,9 @@
 //! where it does not care (`*/*`: a person with curl, or a library, which reads it all the same).
 //! A client that asks for HTML or plain text gets text.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
