@@ -44,8 +44,8 @@ fn a_body_takes_the_clients_form() {
         (Some("application/json, text/plain, */*"), json, 1),
         (Some("*/*"), json, 17),
         (Some("image/png"), json, 17),
-        (Some("text/html,application/xhtml+xml,*/*;q=0.8"), text, 7),
-        (Some("Text/Plain"), text, 7),
+        (Some("text/html,application/xhtml+xml,*/*;q=0.8"), text, 8),
+        (Some("Text/Plain"), text, 8),
     ];
     for (accept, kind, lines) in cases {
         let (found, body) = rendered(accept);
