@@ -12,6 +12,7 @@ use carboy_engine::{
 };
 
 use crate::evidence::{Evidence, EvidenceError, Record};
+use crate::interceptor::Interceptor;
 use crate::resolve::Resolver;
 use crate::upstream::Upstream;
 
@@ -27,6 +28,8 @@ pub struct GateConfig {
     pub resolver: Resolver,
     /// Who dials, with a permit.
     pub upstream: Upstream,
+    /// Who terminates the bottle's TLS.
+    pub interceptor: Interceptor,
     /// Who is told of each refusal.
     pub observer: Arc<dyn Observer>,
 }
@@ -39,6 +42,7 @@ pub struct Gate {
     evidence: Evidence,
     resolver: Resolver,
     upstream: Upstream,
+    interceptor: Interceptor,
     observer: Arc<dyn Observer>,
     clock: Clock,
     run: [u8; RUN_CHARS],
@@ -126,6 +130,7 @@ impl Gate {
             evidence: config.evidence,
             resolver: config.resolver,
             upstream: config.upstream,
+            interceptor: config.interceptor,
             observer: config.observer,
             clock: Clock::start(),
             run: run_name()?,
@@ -168,6 +173,11 @@ impl Gate {
     /// The module that dials.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// Who terminates the bottle's TLS.
+    pub fn interceptor(&self) -> &Interceptor {
+        &self.interceptor
     }
 
     /// The counts so far.

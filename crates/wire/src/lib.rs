@@ -7,5 +7,6 @@
 pub mod dns;
 pub mod http;
 pub mod http1;
+pub mod opening;
 pub mod refusal;
 pub mod tls;
