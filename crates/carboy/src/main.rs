@@ -1,2 +1,35 @@
 //! Runs an AI agent in a sealed bottle.
-fn main() {}
+//!
+//! The binary reads the command line and the configuration, wires the other crates together and
+//! talks to people. It decides nothing itself.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod commands;
+mod keys;
+mod origin;
+mod outcome;
+mod output;
+mod paths;
+mod policies;
+mod probe;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match commands::dispatch(cli) {
+        Ok(outcome) => outcome.into(),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(outcome::SETUP_ERROR)
+        }
+    }
+}

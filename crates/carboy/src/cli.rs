@@ -1,0 +1,295 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Run an AI agent in a sealed bottle: nothing crosses its wall but what the policy allows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "carboy",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 all well, 1 a finding or a refusal, 2 a usage or set-up \
+                        error. `carboy run` returns the command's own code."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in a bottle
+    Run(RunArgs),
+    /// Serve the gate alone, as a forward proxy for any client
+    Proxy(ProxyArgs),
+    /// Judge a URL or a text without sending it anywhere
+    Check(CheckArgs),
+    /// Validate and print policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Verify the record of what was decided
+    #[command(subcommand)]
+    Receipts(ReceiptsCommand),
+    /// Manage the kept certificate authority of `carboy proxy`
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Open a bottle and try to get out of it
+    Selftest(SelftestArgs),
+    /// Show an allowed request, two refusals and a caught escape, offline
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one page a command into a directory
+    Man {
+        /// The directory to write to
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+    /// Print the version
+    Version,
+    /// Play the demo's scenes in the bottle that this runs in
+    #[command(name = "__demo", hide = true)]
+    DemoScenes {
+        /// The URL prefix that the policy allows
+        allowed: String,
+        /// One that it does not
+        denied: String,
+        /// An address outside
+        direct: SocketAddr,
+    },
+    /// Try to get out of the bottle that this runs in
+    #[command(name = "__probe", hide = true)]
+    Probe {
+        /// The one attempt to make
+        #[arg(long)]
+        only: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+    /// How the command sees the workspace
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(crate) workspace: WorkspaceMode,
+    /// The workspace [default: the current directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) workspace_dir: Option<PathBuf>,
+    /// Give the command a variable: NAME copies it from here, NAME=VALUE sets it (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// Go on when this machine lacks a layer of confinement, and say what is lost
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How to print the plan of --dry-run
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Print neither refusals nor the closing line
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// How a bottle sees the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum WorkspaceMode {
+    /// Writable; changes are made in place
+    #[default]
+    Bind,
+    /// Writable; changes are kept aside and the workspace stays as it is
+    Overlay,
+    /// Not there at all
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+    /// Write the public certificate of the proxy's authority to a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_cert_out: Option<PathBuf>,
+    /// Which certificate authority signs: one of this run, or the kept one of `carboy ca init`
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    pub(crate) ca: CaChoice,
+    /// The name that receipts give to the client
+    #[arg(long, value_name = "NAME", default_value = "proxy")]
+    pub(crate) name: String,
+    /// Print no refusals
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Which certificate authority signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum CaChoice {
+    /// One made at start; its key lives in memory only
+    #[default]
+    Ephemeral,
+    /// The one that `carboy ca init` made
+    Kept,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArg {
+    /// A policy file, or a preset: strict, balanced, audit
+    #[arg(long, value_name = "FILE|PRESET", value_hint = ValueHint::FilePath)]
+    pub(crate) policy: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpstreamArgs {
+    /// Addresses of names, in /etc/hosts form; they are asked before DNS
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) hosts: Option<PathBuf>,
+    /// More authorities that upstream certificates may be signed by, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) upstream_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) what: CheckWhat,
+    /// Judge as content that comes in, not as content that goes out
+    #[arg(long)]
+    pub(crate) inbound: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+    /// How to print the verdict
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CheckWhat {
+    /// A URL, or - for a text on standard input
+    #[arg(value_name = "URL|-")]
+    pub(crate) url: Option<String>,
+    /// A text, judged as a body
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// A file, judged as a body
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say whether a policy is valid
+    Check {
+        /// A policy file, or a preset
+        #[arg(value_name = "FILE|PRESET", value_hint = ValueHint::FilePath)]
+        policy: Option<String>,
+        /// How to print the answer
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Print the effective policy, defaults included
+    Show {
+        /// A policy file, or a preset
+        #[arg(value_name = "FILE|PRESET", value_hint = ValueHint::FilePath)]
+        policy: Option<String>,
+        /// How to print the policy; text is YAML
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Print the JSON Schema of policy files
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptsCommand {
+    /// Check every line, the chain and the signatures of a receipts file
+    Verify {
+        /// The receipts [default: the newest file in the state directory]
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+        /// The public key, as hexadecimal digits or a file [default: this installation's]
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// Accept a file that is still being written, or whose writer was killed
+        #[arg(long)]
+        allow_open: bool,
+        /// How to print the answer
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Make the kept authority
+    Init {
+        /// Replace the one that is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print where the kept authority is, its fingerprint and its dates
+    Show {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Put its certificate into this system's trust store (Debian's layout; needs root)
+    Install {
+        /// Say what would be done and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print its public certificate in PEM, or write it to a file
+    Export {
+        /// The file to write
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelftestArgs {
+    /// Go on when this machine lacks a layer of confinement
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Go on when this machine lacks a layer of confinement
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+}

@@ -1,0 +1,47 @@
+//! One module a command.
+
+mod ca;
+mod check;
+mod completions;
+mod demo;
+mod policy;
+mod receipts;
+mod selftest;
+
+use anyhow::{Result, bail};
+
+use crate::cli::{Cli, Command};
+use crate::outcome::Outcome;
+use crate::output;
+use crate::probe;
+
+/// Does what the command line asks.
+pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
+    match cli.command {
+        Command::Completions { shell } => completions::script(shell),
+        Command::Man { dir } => completions::manual(dir.as_deref()),
+        Command::Version => {
+            output::line(format_args!("carboy {}", env!("CARGO_PKG_VERSION")))?;
+            Ok(Outcome::Clean)
+        }
+        Command::Selftest(args) => selftest::run(&args),
+        Command::Ca(command) => ca::run(&command),
+        Command::Check(args) => check::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoScenes {
+            allowed,
+            denied,
+            direct,
+        } => {
+            demo::play(&allowed, &denied, direct)?;
+            Ok(Outcome::Clean)
+        }
+        Command::Receipts(command) => receipts::run(&command),
+        Command::Probe { only } => {
+            probe::run(only.as_deref())?;
+            Ok(Outcome::Clean)
+        }
+        _ => bail!("this build does not have the command yet"),
+    }
+}
