@@ -1,68 +1,174 @@
-//! Where receipts go.
+//! Where receipts go: a chained log, signed in batches off the crossings' way.
 
-use carboy_engine::{CrossingKind, Target, Time, Verdict};
+mod files;
+mod log;
 
-use crate::gate::CrossingId;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use carboy_engine::{Digest, Durability};
+use carboy_receipt::{PublicKey, Record, Time};
+use parking_lot::Mutex;
+
+pub use files::signing_key;
+use log::Log;
 
 /// Where a gate's receipts go.
 #[derive(Debug)]
 pub struct Evidence {
-    sink: Sink,
+    log: Option<Arc<Log>>,
+    required: bool,
+    path: Option<PathBuf>,
+    key: Option<PublicKey>,
+    signing: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Debug)]
-enum Sink {
-    /// The policy wants none.
-    None,
-}
-
-/// How safely a receipt is stored before its crossing is released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// In the gate's memory; written within 100 ms.
-    Buffered,
-    /// With the kernel: it survives the gate's death.
-    Written,
-    /// On the disk: it survives the machine's.
-    Synced,
+/// How a log of receipts is kept.
+#[derive(Debug, Clone)]
+pub struct EvidenceConfig<'a> {
+    /// The state directory: `keys/` and `receipts/` are made in it.
+    pub state: &'a Path,
+    /// The log's name, such as the bottle's; the start time is added.
+    pub name: &'a str,
+    /// How safe a receipt is before its crossing is released.
+    pub durability: Durability,
+    /// Whether nothing may cross when receipts cannot be written.
+    pub required: bool,
+    /// The digest of the policy in force.
+    pub policy: Digest,
+    /// The version of the program.
+    pub version: &'a str,
 }
 
 /// Why a receipt could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// A file operation failed.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}", path = path.display())]
     File {
         /// The file.
-        path: String,
+        path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
-}
-
-/// What one receipt tells.
-pub(crate) struct Record<'a> {
-    pub(crate) id: CrossingId,
-    pub(crate) agent: &'a str,
-    pub(crate) kind: CrossingKind,
-    pub(crate) target: &'a Target,
-    pub(crate) method: Option<&'a str>,
-    pub(crate) opened: Time,
-    pub(crate) closed: Time,
-    pub(crate) bytes: u64,
-    pub(crate) verdict: &'a Verdict,
+    /// The key's file can be read by others, or is not a key.
+    #[error("{path}: {problem}", path = path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        problem: &'static str,
+    },
+    /// The system has no randomness for a key.
+    #[error("no randomness for a key: {0}")]
+    Random(getrandom::Error),
+    /// An earlier write failed, so that the log may end in half a line.
+    #[error("the log was given up: {0}")]
+    GivenUp(Arc<str>),
+    /// The log is closed.
+    #[error("the log is closed")]
+    Closed,
 }
 
 impl Evidence {
-    /// Keeps no receipts: for a policy that asks for none.
+    /// Keeps no receipts. For gates that judge only what the caller made up.
     pub fn none() -> Self {
-        Self { sink: Sink::None }
+        Self {
+            log: None,
+            required: false,
+            path: None,
+            key: None,
+            signing: Mutex::new(None),
+        }
+    }
+
+    /// Opens a new log, and makes the installation's key if there is none.
+    ///
+    /// # Errors
+    /// When a directory or file cannot be made, or the key's file is open to others.
+    pub fn open(config: &EvidenceConfig<'_>) -> Result<Self, EvidenceError> {
+        let signer = files::signing_key(config.state)?;
+        let key = signer.public_key();
+        let (file, path) = files::new_log(config.state, config.name, now())?;
+        let log = Arc::new(Log::open(file, &path, signer, config)?);
+        let signing = std::thread::Builder::new()
+            .name("receipts".into())
+            .spawn({
+                let log = Arc::clone(&log);
+                move || log.keep_signed()
+            })
+            .map_err(|source| EvidenceError::File {
+                path: path.clone(),
+                source,
+            })?;
+        Ok(Self {
+            log: Some(log),
+            required: config.required,
+            path: Some(path),
+            key: Some(key),
+            signing: Mutex::new(Some(signing)),
+        })
+    }
+
+    /// The log's file, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The public half of the key that signs.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key
+    }
+
+    /// Writes the log's last line. What crosses afterwards has no receipt, and does not cross if
+    /// receipts are required.
+    ///
+    /// # Errors
+    /// When the last lines could not be written.
+    pub fn close(&self) -> Result<(), EvidenceError> {
+        let Some(log) = &self.log else {
+            return Ok(());
+        };
+        let closed = log.close(now());
+        let thread = self.signing.lock().take();
+        if let Some(thread) = thread {
+            // It holds no more than the log, which is closed; a panic there has nothing to add.
+            let _ = thread.join();
+        }
+        closed
     }
 
     /// Appends one receipt. When it returns, the receipt is as safe as the durability says.
-    pub(crate) fn append(&self, _record: &Record<'_>) -> Result<(), EvidenceError> {
-        match &self.sink {
-            Sink::None => Ok(()),
+    ///
+    /// # Errors
+    /// When receipts are required and this one could not be written.
+    pub(crate) fn append(&self, record: Record<'_>) -> Result<(), EvidenceError> {
+        let Some(log) = &self.log else {
+            return Ok(());
+        };
+        match log.append(record) {
+            Err(error) if !self.required => {
+                tracing::warn!(%error, "a receipt could not be written");
+                Ok(())
+            }
+            outcome => outcome,
         }
     }
+}
+
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::debug!(%error, "the receipts' log was not closed");
+        }
+    }
+}
+
+fn now() -> Time {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    Time::from_unix_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -1,18 +1,24 @@
 //! The one place where engine, session, resolver, metrics and receipts meet.
 
 use std::fmt;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
     Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Permit, Question,
-    Reason, Refusal, Retry, Session, Step, Surface, Target, Time, TlsAction, Verdict,
+    Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind, Target, Time, TlsAction, Verdict,
 };
 
-use crate::evidence::{Evidence, EvidenceError, Record};
+use carboy_receipt::{HostCut, Withhold};
+use tokio::sync::watch;
+
+use crate::evidence::{Evidence, EvidenceError};
 use crate::interceptor::Interceptor;
+use crate::names::Names;
+use crate::record;
 use crate::resolve::Resolver;
 use crate::upstream::Upstream;
 
@@ -20,8 +26,10 @@ use crate::upstream::Upstream;
 pub struct GateConfig {
     /// What judges.
     pub engine: Arc<Engine>,
-    /// The agent whose crossings these are, as receipts name it.
+    /// The agent whose crossings these are, as receipts name it; empty for none.
     pub agent: Box<str>,
+    /// The bottle instance, where the gate serves one.
+    pub bottle: Option<Box<str>>,
     /// Where receipts go.
     pub evidence: Evidence,
     /// Who answers the engine's questions about names.
@@ -32,6 +40,10 @@ pub struct GateConfig {
     pub interceptor: Interceptor,
     /// Who is told of each refusal.
     pub observer: Arc<dyn Observer>,
+    /// The names behind the addresses that the bottle's resolver hands out.
+    pub names: Arc<Names>,
+    /// The version that `/health` tells; none where a gate has no such page, as in a bottle.
+    pub health: Option<&'static str>,
 }
 
 /// One bottle's gate. Content passes the wall here and nowhere else.
@@ -39,11 +51,17 @@ pub struct Gate {
     engine: ArcSwap<Engine>,
     session: Session,
     agent: Box<str>,
+    bottle: Option<Box<str>>,
     evidence: Evidence,
     resolver: Resolver,
     upstream: Upstream,
     interceptor: Interceptor,
     observer: Arc<dyn Observer>,
+    names: Arc<Names>,
+    health: Option<&'static str>,
+    /// The gate's own listeners, which no crossing may be connected to.
+    own: OnceLock<Vec<SocketAddr>>,
+    stop: watch::Sender<bool>,
     clock: Clock,
     run: [u8; RUN_CHARS],
     opened: AtomicU64,
@@ -108,7 +126,21 @@ pub struct Pass {
     method: Option<Box<str>>,
     opened: Time,
     bytes: u64,
+    path: Option<Box<str>>,
+    upstream: Option<SocketAddr>,
+    answers: Option<Asked>,
+    withheld: Arc<OnceLock<Withhold>>,
     state: State,
+}
+
+/// A request that crossed, as its response's crossing must know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    id: CrossingId,
+    target: Target,
+    method: Option<Box<str>>,
+    /// What the request's receipt left out; empty until it is written.
+    withheld: Arc<OnceLock<Withhold>>,
 }
 
 enum State {
@@ -127,11 +159,16 @@ impl Gate {
             engine: ArcSwap::new(config.engine),
             session: Session::default(),
             agent: config.agent,
+            bottle: config.bottle,
             evidence: config.evidence,
             resolver: config.resolver,
             upstream: config.upstream,
             interceptor: config.interceptor,
             observer: config.observer,
+            names: config.names,
+            health: config.health,
+            own: OnceLock::new(),
+            stop: watch::Sender::new(false),
             clock: Clock::start(),
             run: run_name()?,
             opened: AtomicU64::new(0),
@@ -193,6 +230,59 @@ impl Gate {
         &self.evidence
     }
 
+    /// The names behind synthetic addresses.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    /// Tells everything that serves to end after the crossing at hand.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Ends when [`Gate::stop`] is called.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives in the gate, which outlives this call.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Names the gate's own listeners. Only the first call counts.
+    pub(crate) fn listens_on(&self, addresses: Vec<SocketAddr>) {
+        let _ = self.own.set(addresses);
+    }
+
+    /// Whether a permit leads back to the gate.
+    pub(crate) fn is_own(&self, permit: &Permit) -> bool {
+        let own = self.own.get().map(Vec::as_slice).unwrap_or_default();
+        let leads_to = |listener: &SocketAddr| {
+            permit.addresses().iter().any(|address| {
+                let anywhere = listener.ip().is_unspecified() && address.ip().is_loopback();
+                address.port() == listener.port() && (anywhere || address.ip() == listener.ip())
+            })
+        };
+        own.iter().any(leads_to)
+    }
+
+    pub(crate) fn health_version(&self) -> Option<&'static str> {
+        self.health
+    }
+
+    /// Opens the crossing of a response.
+    pub(crate) fn open_answer(self: &Arc<Self>, asked: &Asked) -> Result<Pass, Refused> {
+        let (mut pass, step) = self.admit(asked.crossing());
+        pass.answers = Some(asked.clone());
+        pass.take_step(step)?;
+        Ok(pass)
+    }
+
+    /// Refuses the crossing of a response that never came.
+    pub(crate) fn refuse_answer(self: &Arc<Self>, asked: &Asked, fault: Fault) -> Refused {
+        let mut pass = self.admit(asked.crossing()).0;
+        pass.answers = Some(asked.clone());
+        pass.fail(fault)
+    }
+
     fn admit(self: &Arc<Self>, crossing: Crossing<'_>) -> (Pass, Step) {
         let opened = self.clock.now();
         let sequence = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
@@ -209,6 +299,10 @@ impl Gate {
             method: crossing.method.map(Into::into),
             opened,
             bytes: 0,
+            path: None,
+            upstream: None,
+            answers: None,
+            withheld: Arc::default(),
             state: State::Open(inspection),
         };
         (pass, step)
@@ -232,7 +326,15 @@ impl Pass {
     /// # Errors
     /// The refusal; nothing held may leave.
     pub fn push(&mut self, next: Surface<'_>) -> Result<usize, Refused> {
-        self.bytes += next.bytes.len() as u64;
+        match next.kind {
+            SurfaceKind::Body | SurfaceKind::Stream => self.bytes += next.bytes.len() as u64,
+            SurfaceKind::Path => self.path = Some(String::from_utf8_lossy(next.bytes).into()),
+            SurfaceKind::Host
+            | SurfaceKind::Url
+            | SurfaceKind::Query
+            | SurfaceKind::Header
+            | SurfaceKind::Trailer => {}
+        }
         let gate = Arc::clone(&self.gate);
         let inspection = self.inspection()?;
         let step = inspection.push(next, &gate.session, gate.clock.now());
@@ -289,6 +391,21 @@ impl Pass {
     /// Ends the crossing with a fault. After [`Pass::close`] the earlier outcome stands.
     pub fn fail(mut self, fault: Fault) -> Refused {
         self.end_with(fault)
+    }
+
+    /// Says which of the permit's addresses was dialled.
+    pub(crate) fn dialled(&mut self, address: SocketAddr) {
+        self.upstream = Some(address);
+    }
+
+    /// What the response's crossing must know of this one.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            id: self.id,
+            target: self.target.clone(),
+            method: self.method.clone(),
+            withheld: Arc::clone(&self.withheld),
+        }
     }
 
     /// As [`Pass::fail`], where the pass is kept.
@@ -356,7 +473,7 @@ impl Pass {
 
     /// Writes the one receipt, tells the observer, and keeps a refusal for whoever asks again.
     fn record(&mut self, verdict: &Verdict) -> Result<(), Refused> {
-        let written = self.gate.evidence.append(&self.receipt(verdict));
+        let written = self.write_receipt(verdict);
         let refusal = match (&verdict.decision, written) {
             (Decision::Block(refusal), _) => refusal.clone(),
             (Decision::Allow, Err(error)) => evidence_refusal(&error),
@@ -377,18 +494,48 @@ impl Pass {
         Err(refused)
     }
 
-    fn receipt<'a>(&'a self, verdict: &'a Verdict) -> Record<'a> {
-        let now = self.gate.clock.now();
-        Record {
-            id: self.id,
-            agent: &self.gate.agent,
-            kind: self.kind,
-            target: &self.target,
-            method: self.method.as_deref(),
-            opened: self.opened,
-            closed: now,
+    /// Writes the receipt. Redaction is the receipt's own business.
+    fn write_receipt(&self, verdict: &Verdict) -> Result<(), EvidenceError> {
+        let gate = &self.gate;
+        let closed = gate.clock.now();
+        let id = self.id.to_string();
+        let answers = self.answers.as_ref().map(|asked| asked.id.to_string());
+        let host = self.target.host.to_string();
+        let record = carboy_receipt::Record {
+            agent: Some((&*gate.agent).into()).filter(|_| !gate.agent.is_empty()),
+            bottle: gate.bottle.as_deref().map(Into::into),
+            id: id.into(),
+            answers: answers.map(Into::into),
+            time: gate.clock.wall(closed),
+            crossing: self.kind.as_str().into(),
+            direction: record::direction(self.kind.direction()),
+            target: carboy_receipt::Target {
+                host: host.into(),
+                port: self.target.port,
+                scheme: self.target.scheme.as_str().into(),
+            },
+            method: self.method.as_deref().map(Into::into),
+            path: self.path.as_deref().map(Into::into),
             bytes: self.bytes,
-            verdict,
+            upstream: self.upstream,
+            duration_us: micros(closed.elapsed.saturating_sub(self.opened.elapsed)),
+            withhold: self.withhold(),
+            ..record::of(verdict)
+        };
+        // Only the first receipt of a crossing counts, and there is no second.
+        let _ = self.withheld.set(record.withhold());
+        gate.evidence.append(record)
+    }
+
+    /// What a response's receipt leaves out for its request's sake: all, as long as the request
+    /// is not judged.
+    fn withhold(&self) -> Withhold {
+        match &self.answers {
+            None => Withhold::default(),
+            Some(asked) => asked.withheld.get().copied().unwrap_or(Withhold {
+                host: HostCut::Whole,
+                path: true,
+            }),
         }
     }
 
@@ -408,6 +555,16 @@ impl Drop for Pass {
     fn drop(&mut self) {
         if matches!(self.state, State::Open(_)) {
             self.end_with(Fault::Dropped);
+        }
+    }
+}
+
+impl Asked {
+    fn crossing(&self) -> Crossing<'_> {
+        Crossing {
+            kind: CrossingKind::HttpResponse,
+            target: &self.target,
+            method: self.method.as_deref(),
         }
     }
 }
@@ -436,22 +593,34 @@ impl fmt::Debug for Gate {
 /// The gate's clock: monotonic from its start, with the wall's beside it.
 struct Clock {
     start: Instant,
+    wall: Duration,
 }
 
 impl Clock {
     fn start() -> Self {
         Self {
             start: Instant::now(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 
     fn now(&self) -> Time {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let elapsed = self.start.elapsed();
         Time {
-            elapsed: self.start.elapsed(),
-            unix_seconds: wall.map_or(0, |since| since.as_secs()),
+            elapsed,
+            unix_seconds: (self.wall + elapsed).as_secs(),
         }
     }
+
+    fn wall(&self, time: Time) -> carboy_receipt::Time {
+        carboy_receipt::Time::from_unix_micros(micros(self.wall + time.elapsed))
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn run_name() -> Result<[u8; RUN_CHARS], getrandom::Error> {

@@ -69,3 +69,13 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The content that `/fetch` returns: more does not fit a model's context.
 pub const FETCH_CONTENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How much of a response is taken in before its head is sent on, so that a refusal early in it
+/// can still be answered in words.
+pub const BODY_PRIME_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a response's head waits for that. Streams whose first event comes late are not kept.
+pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// How often idle upstream connections are looked over.
+pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(10);

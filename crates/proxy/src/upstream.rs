@@ -1,11 +1,16 @@
 //! The only module that opens outbound sockets, and only with a permit.
 
+mod pool;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use carboy_engine::{Fault, Host, Permit};
+use carboy_engine::{Fault, Host, Permit, Scheme};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -13,13 +18,17 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::limits::{
-    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, TLS_HANDSHAKE_TIMEOUT,
+    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX, HEADERS_MAX,
+    TLS_HANDSHAKE_TIMEOUT,
 };
 use crate::roots;
+use pool::{Connection, Pool};
+pub(crate) use pool::{Lease, SendError};
 
 /// Dials the far ends of permitted crossings.
 pub struct Upstream {
     tls: TlsConnector,
+    pool: Arc<Pool>,
 }
 
 /// How upstreams are verified.
@@ -38,6 +47,7 @@ impl Upstream {
         let roots = roots::load(&config.extra_authorities)?;
         Ok(Self {
             tls: TlsConnector::from(Arc::new(client_config(roots)?)),
+            pool: Arc::default(),
         })
     }
 
@@ -72,6 +82,68 @@ impl Upstream {
             ))),
         }
     }
+
+    /// An HTTP connection for one exchange: a kept one, or a new one.
+    pub(crate) async fn lease(&self, permit: &Permit) -> Result<Lease, Fault> {
+        match self.pool.take(permit).await {
+            Some(lease) => Ok(lease),
+            None => self.dial_http(permit).await,
+        }
+    }
+
+    /// A new HTTP connection.
+    pub(crate) async fn dial_http(&self, permit: &Permit) -> Result<Lease, Fault> {
+        let connection = match permit.target().scheme {
+            Scheme::Http => {
+                let stream = self.tcp(permit).await?;
+                let address = peer(&stream, permit)?;
+                speak_http1(stream, address, permit).await?
+            }
+            Scheme::Https | Scheme::Tls => {
+                let stream = self.tls(permit).await?;
+                let address = peer(stream.get_ref().0, permit)?;
+                speak_http1(stream, address, permit).await?
+            }
+            Scheme::Tcp | Scheme::Dns => {
+                return Err(Fault::Unsupported(
+                    "HTTP to a target that does not speak it".into(),
+                ));
+            }
+        };
+        Ok(self.pool.lease(connection, permit, false))
+    }
+
+    /// Closes kept connections that were idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+}
+
+fn peer(stream: &TcpStream, permit: &Permit) -> Result<SocketAddr, Fault> {
+    let gone = |error| Fault::Upstream(format!("{} broke off: {error}", permit.target()));
+    stream.peer_addr().map_err(gone)
+}
+
+async fn speak_http1<IO>(
+    stream: IO,
+    address: SocketAddr,
+    permit: &Permit,
+) -> Result<Connection, Fault>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Fault::Upstream(format!("{}: {error}", permit.target())))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream connection ended");
+        }
+    });
+    Ok(Connection { sender, address })
 }
 
 fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError> {

@@ -1,24 +1,32 @@
 //! The HTTP adapter: forward, intercepted and transparent HTTP are the same code, and differ only
 //! in how the target is learnt.
 
-use carboy_engine::{Host, Scheme};
+mod body;
+mod connect;
+mod exchange;
+mod guard;
+mod own;
 
-/// How a request's target is learnt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A proxy's client: absolute-form targets and `CONNECT`.
-    Forward,
-    /// An intercepted or transparent connection: origin-form targets, for one far end. `Host` and
-    /// `:authority` must agree with it.
-    Fixed {
-        /// `http` or `https`.
-        scheme: Scheme,
-        /// The far end's name, or its address where no name is known.
-        host: Host,
-        /// Its port.
-        port: u16,
-    },
-}
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{Request, Response};
+pub use carboy_wire::http::Origin;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub(crate) use body::Body;
+
+use crate::gate::Gate;
+use crate::limits::{CLIENT_IDLE_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
+use connect::Tunnel;
+use guard::{ConnectionState, Guard};
 
 /// The protocol that the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,3 +36,128 @@ pub enum Version {
     /// HTTP/2, by ALPN.
     Http2,
 }
+
+/// One client connection, as its requests see it.
+pub(crate) struct Client {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) origin: Origin,
+    pub(crate) state: Arc<ConnectionState>,
+    tunnel: parking_lot::Mutex<Option<Tunnel>>,
+}
+
+/// Serves one client connection to its end, tunnels included. Every request on it is a crossing,
+/// and so is every response.
+///
+/// The future is boxed: a tunnel's content may be HTTP again, so the types are recursive.
+pub fn serve<IO>(
+    gate: Arc<Gate>,
+    io: IO,
+    origin: Origin,
+    version: Version,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let client = Arc::new(Client {
+        gate,
+        origin,
+        state: Arc::default(),
+        tunnel: parking_lot::Mutex::new(None),
+    });
+    match version {
+        Version::Http1 => Box::pin(serve_http1(client, io)),
+        Version::Http2 => Box::pin(serve_http2(client, io)),
+    }
+}
+
+async fn serve_http1<IO>(client: Arc<Client>, io: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Guard::new(io, Arc::clone(&client.state)));
+    let serving = Arc::clone(&client);
+    let service = service_fn(move |request| answer(Arc::clone(&serving), request));
+    let mut connection = pin!(
+        http1::Builder::new()
+            // The guard keeps the time: it tells an idle connection from a half-sent head.
+            .header_read_timeout(None)
+            .max_headers(HEADERS_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = client.gate.stopping() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "client connection ended");
+    }
+    let tunnel = client.tunnel.lock().take();
+    if let Some(tunnel) = tunnel {
+        tunnel.serve(Arc::clone(&client.gate)).await;
+    }
+}
+
+async fn serve_http2<IO>(client: Arc<Client>, io: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let serving = Arc::clone(&client);
+    let service = service_fn(move |request| answer(Arc::clone(&serving), request));
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .keep_alive_interval(H2_PING_INTERVAL)
+            .keep_alive_timeout(H2_PING_TIMEOUT)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = idle(&client.state) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = client.gate.stopping() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "client connection ended");
+    }
+}
+
+/// Ends once a connection has had no request for [`CLIENT_IDLE_TIMEOUT`].
+async fn idle(state: &ConnectionState) {
+    let mut served = state.served();
+    loop {
+        tokio::time::sleep(CLIENT_IDLE_TIMEOUT).await;
+        let now = state.served();
+        if !state.is_busy() && now == served {
+            return;
+        }
+        served = now;
+    }
+}
+
+async fn answer(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let busy = client.state.begin();
+    let mut response = exchange::exchange(&client, request).await;
+    response.body_mut().keep(busy);
+    Ok(response)
+}
+
+/// How often a silent h2 client is asked whether it is there.
+const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer.
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);

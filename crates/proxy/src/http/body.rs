@@ -1,0 +1,420 @@
+//! Bodies: held until the engine lets them go, released oldest first.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use carboy_engine::{Fault, Surface, SurfaceKind};
+use carboy_wire::http::trailer_surfaces;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
+
+use super::guard::{Busy, ConnectionState};
+use crate::gate::{Pass, Refused};
+use crate::limits::{
+    BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT,
+};
+use crate::upstream::Lease;
+
+/// A body on its way, either direction.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    content: Content,
+    /// Ends the client's request with the body.
+    busy: Option<Busy>,
+}
+
+#[derive(Debug, Default)]
+enum Content {
+    #[default]
+    Empty,
+    /// The gate's own words.
+    Own(Bytes),
+    /// Content that crosses.
+    Inspected(Box<Inspected>),
+}
+
+/// Why a body broke off.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyError(Refused);
+
+/// A body being inspected. It holds what the engine has not released, and its pass, so that the
+/// crossing ends with it.
+pub(crate) struct Inspected {
+    from: Incoming,
+    source: Source,
+    pass: Pass,
+    held: VecDeque<Bytes>,
+    held_bytes: usize,
+    released_bytes: usize,
+    trailers: Option<HeaderMap>,
+    state: State,
+    idle: Option<Pin<Box<Sleep>>>,
+    last: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// All content is in and was allowed; its receipt is written.
+    Passed,
+    Broken,
+}
+
+/// Where a body comes from, for what must be told or given back when it ends.
+pub(crate) enum Source {
+    /// The client. The slot tells the exchange why the body broke off.
+    Client {
+        outcome: Arc<Outcome>,
+        state: Arc<ConnectionState>,
+    },
+    /// The upstream, whose connection can serve again once the body is in.
+    Upstream(Option<Lease>),
+}
+
+/// How a request's body ended.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    refused: OnceLock<Refused>,
+    complete: std::sync::atomic::AtomicBool,
+}
+
+impl Outcome {
+    /// The refusal that broke the body off.
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        self.refused.get()
+    }
+
+    /// Whether all of the body was passed on.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+impl Body {
+    /// The gate's own words.
+    pub(crate) fn own(bytes: Bytes) -> Self {
+        Self {
+            content: Content::Own(bytes),
+            busy: None,
+        }
+    }
+
+    /// Content that crosses by `pass`.
+    pub(crate) fn inspected(from: Incoming, pass: Pass, source: Source) -> Self {
+        let inspected = Inspected {
+            from,
+            source,
+            pass,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            released_bytes: 0,
+            trailers: None,
+            state: State::Open,
+            idle: None,
+            last: Instant::now(),
+        };
+        Self {
+            content: Content::Inspected(Box::new(inspected)),
+            busy: None,
+        }
+    }
+
+    /// Ends `busy` with the body.
+    pub(crate) fn keep(&mut self, busy: Busy) {
+        self.busy = Some(busy);
+    }
+
+    /// Waits a little for the body's beginning, so that what is refused early can be answered
+    /// with a refusal instead of a broken response.
+    pub(crate) async fn prime(&mut self) -> Result<(), Refused> {
+        let Content::Inspected(inspected) = &mut self.content else {
+            return Ok(());
+        };
+        if inspected.prime_now().await? {
+            return Ok(());
+        }
+        let deadline = Instant::now() + BODY_PRIME_TIMEOUT;
+        let more = poll_fn(|cx| inspected.poll_primed(cx));
+        timeout_at(deadline, more).await.unwrap_or(Ok(()))
+    }
+}
+
+impl BodyError {
+    /// The refusal that broke it off.
+    pub(crate) fn refused(&self) -> &Refused {
+        &self.0
+    }
+}
+
+impl Inspected {
+    /// Takes what is there without waiting. Whether that is enough.
+    async fn prime_now(&mut self) -> Result<bool, Refused> {
+        poll_fn(|cx| match self.poll_primed(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| true)),
+            Poll::Pending => Poll::Ready(Ok(false)),
+        })
+        .await
+    }
+
+    /// Ready when the body is in, or enough of it is released.
+    fn poll_primed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        loop {
+            if self.state != State::Open || self.released_bytes >= BODY_PRIME_BYTES_MAX {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_take(cx)).map_err(|error| error.0)?;
+        }
+    }
+
+    /// Takes the next frame in. Ready with an error once broken.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Poll::Ready(next) = Pin::new(&mut self.from).poll_frame(cx) else {
+            return self.poll_idle(cx);
+        };
+        self.last = Instant::now();
+        let taken = match next {
+            Some(Ok(frame)) => self.take(frame),
+            Some(Err(error)) => Err(self.pass.end_with(self.source.fault(&error))),
+            None => self.finish(),
+        };
+        Poll::Ready(taken.map_err(|refused| self.break_off(refused)))
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let last = self.last;
+        let idle = self
+            .idle
+            .get_or_insert_with(|| Box::pin(sleep(BODY_IDLE_TIMEOUT)));
+        while idle.as_mut().poll(cx).is_ready() {
+            if last.elapsed() >= BODY_IDLE_TIMEOUT {
+                let fault = self.source.idle_fault();
+                let refused = self.pass.end_with(fault);
+                return Poll::Ready(Err(self.break_off(refused)));
+            }
+            idle.set(sleep_until(last + BODY_IDLE_TIMEOUT));
+        }
+        Poll::Pending
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<(), Refused> {
+        match frame.into_data() {
+            Ok(bytes) => self.take_data(bytes)?,
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    trailer_surfaces(&trailers, |surface| self.pass.push(surface).map(drop))?;
+                    self.trailers = Some(trailers);
+                }
+            }
+        }
+        if self.from.is_end_stream() {
+            self.finish()?;
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, bytes: Bytes) -> Result<(), Refused> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let surface = Surface {
+            kind: SurfaceKind::Body,
+            name: "",
+            bytes: &bytes,
+        };
+        let released = self.pass.push(surface)?;
+        self.held_bytes += bytes.len();
+        self.held.push_back(bytes);
+        self.release(released);
+        if self.held_bytes > BODY_HOLD_BYTES_MAX {
+            let fault = Fault::Malformed("the body cannot be inspected within bounds".into());
+            return Err(self.pass.end_with(fault));
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.held_bytes);
+        self.held_bytes -= bytes;
+        self.released_bytes += bytes;
+    }
+
+    /// All content is in: the receipt is written, then what is held may go.
+    fn finish(&mut self) -> Result<(), Refused> {
+        self.pass.close()?;
+        self.release(self.held_bytes);
+        self.state = State::Passed;
+        self.source.finish();
+        Ok(())
+    }
+
+    fn break_off(&mut self, refused: Refused) -> BodyError {
+        self.held.clear();
+        self.held_bytes = 0;
+        self.released_bytes = 0;
+        self.state = State::Broken;
+        self.source.break_off(&refused);
+        BodyError(refused)
+    }
+
+    fn pop_released(&mut self) -> Option<Bytes> {
+        if self.released_bytes == 0 {
+            return None;
+        }
+        let front = self.held.front_mut()?;
+        let bytes = if front.len() <= self.released_bytes {
+            self.held.pop_front()?
+        } else {
+            front.split_to(self.released_bytes)
+        };
+        self.released_bytes -= bytes.len();
+        Some(bytes)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(bytes) = self.pop_released() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            match self.state {
+                State::Open => {}
+                State::Passed => {
+                    return Poll::Ready(
+                        self.trailers
+                            .take()
+                            .map(|fields| Ok(Frame::trailers(fields))),
+                    );
+                }
+                State::Broken => return Poll::Ready(None),
+            }
+            if let Err(error) = ready!(self.poll_take(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.state == State::Passed && self.released_bytes == 0 && self.trailers.is_none()
+    }
+
+    fn remaining(&self) -> SizeHint {
+        let waiting = (self.held_bytes + self.released_bytes) as u64;
+        let mut hint = SizeHint::new();
+        let ahead = self.from.size_hint();
+        match ahead.exact() {
+            Some(exact) => hint.set_exact(exact + waiting),
+            None => hint.set_lower(waiting),
+        }
+        hint
+    }
+}
+
+impl Source {
+    /// What an error of the incoming body means.
+    fn fault(&self, error: &hyper::Error) -> Fault {
+        match self {
+            Self::Client { state, .. } => match state.violation() {
+                Some(violation) => violation.into(),
+                None => Fault::Dropped,
+            },
+            Self::Upstream(_) => {
+                Fault::Upstream(format!("the response broke off: {}", cause(error)))
+            }
+        }
+    }
+
+    fn idle_fault(&self) -> Fault {
+        match self {
+            Self::Client { .. } => Fault::Dropped,
+            Self::Upstream(_) => Fault::UpstreamTimeout(format!(
+                "the response's body stood still for {BODY_IDLE_TIMEOUT:?}"
+            )),
+        }
+    }
+
+    fn finish(&mut self) {
+        match self {
+            Self::Client { outcome, .. } => {
+                outcome
+                    .complete
+                    .store(true, std::sync::atomic::Ordering::Release);
+            }
+            Self::Upstream(lease) => {
+                if let Some(lease) = lease.take() {
+                    lease.give_back();
+                }
+            }
+        }
+    }
+
+    fn break_off(&mut self, refused: &Refused) {
+        match self {
+            Self::Client { outcome, .. } => {
+                // Only the first refusal ends the body; there is no second.
+                let _ = outcome.refused.set(refused.clone());
+            }
+            Self::Upstream(lease) => *lease = None,
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Inspected(inspected) => inspected.poll_next(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Own(bytes) => bytes.is_empty(),
+            Content::Inspected(inspected) => inspected.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Inspected(inspected) => inspected.remaining(),
+        }
+    }
+}
+
+impl fmt::Debug for Inspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inspected({})", self.pass.id())
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "crossing {} was refused", self.0.id)
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// The innermost cause, which says more than the library's summary.
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    inner.to_string()
+}

@@ -1,0 +1,294 @@
+//! One request and its response: two crossings.
+
+use std::sync::Arc;
+
+use ::http::header::{ACCEPT, CONNECTION, HeaderValue};
+use ::http::{Method, Request, Response, StatusCode, request, response};
+use bytes::Bytes;
+use carboy_engine::{Crossing, CrossingKind, Fault, Host, Permit, Scheme, Target};
+use carboy_wire::http::{
+    Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
+    request_target, response_surfaces, upstream_head,
+};
+use carboy_wire::refusal;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
+
+use super::body::{Body, Outcome, Source, cause};
+use super::guard::MALFORMED_METHOD;
+use super::{Client, connect, own};
+use crate::gate::{Asked, Gate, Pass, Refused};
+use crate::limits::RESPONSE_HEAD_TIMEOUT;
+use crate::upstream::{Lease, SendError};
+
+/// Answers one request: with the upstream's response, a refusal, or the gate's own words.
+pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Response<Body> {
+    let accept = request.headers().get(ACCEPT).cloned();
+    let is_head = request.method() == Method::HEAD;
+    let outcome = if let Some(refused) = malformed(client, &request) {
+        Err(refused)
+    } else if request.method() == Method::CONNECT && client.origin == Origin::Forward {
+        connect::open(client, request)
+    } else if let Some(page) = own::Page::of(client, &request) {
+        Ok(page.answer(client).await)
+    } else {
+        forward(client, request).await
+    };
+    outcome.unwrap_or_else(|refused| refusal_response(&refused, accept.as_ref(), is_head))
+}
+
+/// Opens the crossing of a request, inspects its head, and connects it to its response.
+async fn forward(client: &Client, request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    let (head, body) = request.into_parts();
+    let gate = &client.gate;
+    let target = request_target(&head, &client.origin)
+        .map_err(|fault| refuse(client, Some(&head.method), fault))?;
+    let ask = Ask::open(gate, head, target)?;
+    if body.is_end_stream() {
+        return ask.cross(gate, None).await;
+    }
+    let source = Arc::clone(&client.state);
+    ask.cross(gate, Some((body, source))).await
+}
+
+/// A request whose head was inspected.
+pub(crate) struct Ask {
+    head: request::Parts,
+    target: Target,
+    pass: Pass,
+}
+
+type ClientBody = (Incoming, Arc<super::ConnectionState>);
+
+impl Ask {
+    /// Opens the crossing and inspects the head.
+    pub(crate) fn open(
+        gate: &Arc<Gate>,
+        head: request::Parts,
+        target: Target,
+    ) -> Result<Self, Refused> {
+        let mut pass = gate.open(Crossing {
+            kind: CrossingKind::HttpRequest,
+            target: &target,
+            method: Some(head.method.as_str()),
+        })?;
+        request_surfaces(&head, &target, |surface| pass.push(surface).map(drop))?;
+        if let Err(fault) = check_upgrade(&head) {
+            return Err(pass.fail(fault));
+        }
+        Ok(Self { head, target, pass })
+    }
+
+    /// Connects, sends, and opens the response's crossing.
+    pub(crate) async fn cross(
+        mut self,
+        gate: &Arc<Gate>,
+        body: Option<ClientBody>,
+    ) -> Result<Response<Body>, Refused> {
+        let permit = self.pass.connect().await?;
+        if gate.is_own(&permit) {
+            let fault = Fault::Unsupported("a request to the gate itself".into());
+            return Err(self.pass.fail(fault));
+        }
+        if let Err(fault) = upstream_head(&mut self.head, &self.target, Protocol::Http1) {
+            return Err(self.pass.fail(fault));
+        }
+        let method = self.head.method.clone();
+        let lease = match gate.upstream().lease(&permit).await {
+            Ok(lease) => lease,
+            Err(fault) => return Err(self.pass.fail(fault)),
+        };
+        self.pass.dialled(lease.address());
+        let asked = self.pass.asked();
+        let sent = match body {
+            None => {
+                self.pass.close()?;
+                send_bare(gate, &permit, lease, self.head).await
+            }
+            Some(body) => send_with_body(gate, &permit, lease, self.head, self.pass, body).await,
+        };
+        match sent {
+            Ok((response, lease)) => answer(gate, &asked, &method, response, lease).await,
+            Err(Unsent::Refused(refused)) => Err(refused),
+            Err(Unsent::Fault(fault)) => Err(gate.refuse_answer(&asked, fault)),
+        }
+    }
+}
+
+/// Why a request got no response.
+enum Unsent {
+    /// Its own crossing was refused.
+    Refused(Refused),
+    /// It crossed, but the upstream failed.
+    Fault(Fault),
+}
+
+type Sent = Result<(Response<Incoming>, Option<Lease>), Unsent>;
+
+/// Sends a request without a body. A kept connection may have been closed by the upstream just
+/// now: then it is sent once more on a new one, if that can do no harm (RFC 9110, section 9.2.2).
+async fn send_bare(
+    gate: &Arc<Gate>,
+    permit: &Permit,
+    mut lease: Lease,
+    head: request::Parts,
+) -> Sent {
+    let again = (lease.is_reused() && head.method.is_idempotent()).then(|| head.clone());
+    let request = Request::from_parts(head, Body::default());
+    let error = match send(&mut lease, request).await {
+        Ok(response) => return Ok((response, Some(lease))),
+        Err(error) => error,
+    };
+    let retry = match (again, error) {
+        (Some(head), SendError::Broken(_)) => Request::from_parts(head, Body::default()),
+        (_, SendError::Unsent(request, _)) if lease.is_reused() => *request,
+        (_, error) => return Err(Unsent::Fault(error.into_fault(permit))),
+    };
+    drop(lease);
+    let mut lease = gate
+        .upstream()
+        .dial_http(permit)
+        .await
+        .map_err(Unsent::Fault)?;
+    match send(&mut lease, retry).await {
+        Ok(response) => Ok((response, Some(lease))),
+        Err(error) => Err(Unsent::Fault(error.into_fault(permit))),
+    }
+}
+
+/// Sends a request with a body, whose crossing ends with the body.
+async fn send_with_body(
+    gate: &Arc<Gate>,
+    permit: &Permit,
+    mut lease: Lease,
+    head: request::Parts,
+    pass: Pass,
+    (body, state): ClientBody,
+) -> Sent {
+    let outcome = Arc::<Outcome>::default();
+    let source = Source::Client {
+        outcome: Arc::clone(&outcome),
+        state,
+    };
+    let mut request = Request::from_parts(head, Body::inspected(body, pass, source));
+    loop {
+        let error = match send(&mut lease, request).await {
+            Ok(response) => {
+                // An upstream that answers before it has read everything cannot be used again.
+                let lease = outcome.is_complete().then_some(lease);
+                return Ok((response, lease));
+            }
+            Err(error) => error,
+        };
+        if let Some(refused) = outcome.refused() {
+            return Err(Unsent::Refused(refused.clone()));
+        }
+        match error {
+            SendError::Unsent(unsent, _) if lease.is_reused() => {
+                request = *unsent;
+                lease = gate
+                    .upstream()
+                    .dial_http(permit)
+                    .await
+                    .map_err(Unsent::Fault)?;
+            }
+            error => return Err(Unsent::Fault(error.into_fault(permit))),
+        }
+    }
+}
+
+async fn send(lease: &mut Lease, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
+    match timeout(RESPONSE_HEAD_TIMEOUT, lease.send(request)).await {
+        Ok(sent) => sent,
+        Err(_) => Err(SendError::TimedOut),
+    }
+}
+
+/// Opens the response's crossing and inspects it as far as it can be before its head is sent on.
+async fn answer(
+    gate: &Arc<Gate>,
+    asked: &Asked,
+    method: &Method,
+    response: Response<Incoming>,
+    lease: Option<Lease>,
+) -> Result<Response<Body>, Refused> {
+    let (mut head, body) = response.into_parts();
+    let mut pass = gate.open_answer(asked)?;
+    if let Err(fault) = check_response(&head) {
+        return Err(pass.fail(fault));
+    }
+    response_surfaces(&head, |surface| pass.push(surface).map(drop))?;
+    downstream_head(&mut head);
+    if body.is_end_stream() || has_no_body(method, &head) {
+        pass.close()?;
+        if let Some(lease) = lease {
+            lease.give_back();
+        }
+        return Ok(Response::from_parts(head, Body::default()));
+    }
+    let mut body = Body::inspected(body, pass, Source::Upstream(lease));
+    body.prime().await?;
+    Ok(Response::from_parts(head, body))
+}
+
+fn has_no_body(method: &Method, head: &response::Parts) -> bool {
+    *method == Method::HEAD
+        || head.status == StatusCode::NO_CONTENT
+        || head.status == StatusCode::NOT_MODIFIED
+}
+
+/// The refusal of what the guard found malformed.
+fn malformed(client: &Client, request: &Request<Incoming>) -> Option<Refused> {
+    let violation = client.state.violation()?;
+    (request.method().as_str() == MALFORMED_METHOD).then(|| refuse(client, None, violation.into()))
+}
+
+/// Opens and refuses a crossing whose target may not be known.
+pub(crate) fn refuse(client: &Client, method: Option<&Method>, fault: Fault) -> Refused {
+    let target = match &client.origin {
+        Origin::Forward => &UNKNOWN,
+        Origin::Fixed(target) => target,
+    };
+    let crossing = Crossing {
+        kind: CrossingKind::HttpRequest,
+        target,
+        method: method.map(Method::as_str),
+    };
+    client.gate.refuse(crossing, fault)
+}
+
+/// Stands for the target of a request that does not tell one.
+static UNKNOWN: Target = Target {
+    scheme: Scheme::Http,
+    host: Host::Addr(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+    port: 0,
+};
+
+pub(crate) fn refusal_response(
+    refused: &Refused,
+    accept: Option<&HeaderValue>,
+    is_head: bool,
+) -> Response<Body> {
+    let page = refusal::render(&refused.refusal, &refused.id.to_string(), accept);
+    let (mut head, bytes) = page.into_parts();
+    if refused.refusal.reason == carboy_engine::Reason::Malformed {
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let bytes = if is_head { Bytes::new() } else { bytes };
+    Response::from_parts(head, Body::own(bytes))
+}
+
+impl SendError {
+    fn into_fault(self, permit: &Permit) -> Fault {
+        let target = permit.target();
+        match self {
+            Self::Unsent(_, error) | Self::Broken(error) => {
+                Fault::Upstream(format!("{target} broke off: {}", cause(&error)))
+            }
+            Self::TimedOut => Fault::UpstreamTimeout(format!(
+                "{target} did not answer in {RESPONSE_HEAD_TIMEOUT:?}"
+            )),
+        }
+    }
+}

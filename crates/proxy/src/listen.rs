@@ -1,0 +1,126 @@
+//! Accepts the gate's clients, and lets them finish when it stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::gate::Gate;
+use crate::http::{self, Origin, Version};
+use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
+
+/// A socket that clients come to.
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// What its clients speak.
+    pub role: Role,
+}
+
+/// What a listener's clients take the gate for.
+#[derive(Clone)]
+pub enum Role {
+    /// An HTTP proxy.
+    Forward,
+}
+
+/// Serves until `shutdown` ends; then clients may finish for a short while, and what is left is
+/// dropped, each crossing with its receipt.
+///
+/// # Errors
+/// When a listener's own address cannot be told.
+pub async fn serve(
+    gate: Arc<Gate>,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let addresses: io::Result<Vec<SocketAddr>> = listeners
+        .iter()
+        .map(|listener| listener.socket.local_addr())
+        .collect();
+    gate.listens_on(addresses?);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(Arc::clone(&gate), listener, Arc::clone(&room)));
+    }
+    accepting.spawn(sweep(Arc::clone(&gate)));
+    shutdown.await;
+    gate.stop();
+    while accepting.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Accepts until the gate stops, then waits for its connections.
+async fn accept(gate: Arc<Gate>, listener: Listener, room: Arc<Semaphore>) {
+    let mut connections = JoinSet::new();
+    let mut stopping = std::pin::pin!(gate.stopping());
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&listener.socket, &room) => accepted,
+            () = &mut stopping => break,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let gate = Arc::clone(&gate);
+                let role = listener.role.clone();
+                connections.spawn(async move {
+                    welcome(gate, role, stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+/// The next client, once there is room for it.
+async fn next(
+    socket: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(room)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    let (stream, _) = socket.accept().await?;
+    Ok((stream, place))
+}
+
+async fn welcome(gate: Arc<Gate>, role: Role, stream: TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a client is gone");
+        return;
+    }
+    match role {
+        Role::Forward => http::serve(gate, stream, Origin::Forward, Version::Http1).await,
+    }
+}
+
+/// Closes idle upstream connections until the gate stops.
+async fn sweep(gate: Arc<Gate>) {
+    let mut stopping = std::pin::pin!(gate.stopping());
+    loop {
+        tokio::select! {
+            () = sleep(POOL_SWEEP_INTERVAL) => gate.upstream().sweep(),
+            () = &mut stopping => return,
+        }
+    }
+}
+
+/// The pause after a failed accept: with no descriptors left, trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,60 @@
+//! A verdict in the receipt's words.
+
+use carboy_engine::{Action, Decision, Direction, Finding, Refusal, Verdict};
+use carboy_receipt::{Digest, Fingerprint, Record, Shadow};
+
+/// The part of a receipt that tells the verdict.
+pub(crate) fn of(verdict: &Verdict) -> Record<'_> {
+    let (decision, refusal) = match &verdict.decision {
+        Decision::Allow => (carboy_receipt::Decision::Allow, None),
+        Decision::Block(refusal) => (carboy_receipt::Decision::Block, Some(refusal)),
+    };
+    Record {
+        decision,
+        reason: refusal.map(|refusal| refusal.reason.as_str().into()),
+        rule: refusal
+            .filter(|refusal| !refusal.rule.is_empty())
+            .map(|it| (&*it.rule).into()),
+        findings: verdict.findings.iter().map(finding).collect(),
+        shadow: verdict.shadow.as_ref().map(shadow),
+        policy: Digest::new(verdict.policy.0),
+        ..Record::default()
+    }
+}
+
+pub(crate) fn direction(direction: Direction) -> carboy_receipt::Direction {
+    match direction {
+        Direction::Outbound => carboy_receipt::Direction::Outbound,
+        Direction::Inbound => carboy_receipt::Direction::Inbound,
+    }
+}
+
+fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
+    let action = match finding.action {
+        Action::Warn => "warn",
+        Action::Block => "block",
+    };
+    carboy_receipt::Finding {
+        action: action.into(),
+        class: finding.class.as_str().into(),
+        fingerprint: Fingerprint::new(finding.fingerprint.0),
+        name: (&*finding.locus.name).into(),
+        offset: finding.locus.offset,
+        rule: (&*finding.rule).into(),
+        severity: finding.severity.as_str().into(),
+        surface: finding.locus.surface.as_str().into(),
+        via: finding
+            .locus
+            .via
+            .iter()
+            .map(|step| (*step).into())
+            .collect(),
+    }
+}
+
+fn shadow(refusal: &Refusal) -> Shadow<'_> {
+    Shadow {
+        reason: refusal.reason.as_str().into(),
+        rule: (&*refusal.rule).into(),
+    }
+}
