@@ -224,6 +224,11 @@ impl HostPattern {
         }
     }
 
+    /// Whether a host is covered at some port.
+    pub(crate) fn covers_host(&self, host: &Host) -> bool {
+        self.covers(host, self.port.unwrap_or_default())
+    }
+
     /// Whether an address and port are covered, by a pattern of addresses.
     pub(crate) fn covers_addr(&self, addr: IpAddr, port: u16) -> bool {
         self.covers(&Host::Addr(addr), port)

@@ -6,18 +6,23 @@
 
 mod address;
 mod crossing;
+mod decide;
 #[allow(dead_code)]
 mod detect;
+mod entropy;
 mod finding;
 mod host;
 mod inspection;
+mod joined;
 mod policy;
+mod refusal;
 mod rule_ids;
 #[allow(dead_code)]
 mod rules;
 #[allow(dead_code)]
 mod scan;
 mod session;
+mod shape;
 mod verdict;
 
 pub use address::AddressClass;

@@ -1,14 +1,18 @@
-//! The ids of every rule that a finding can name.
+//! The ids of every rule that a finding can name: the rules that are data, and the engine's own.
 
-/// Rules that the engine itself applies; the others are data.
-pub(crate) const BUILT_IN: [&str; 0] = [];
+use crate::rules::Origin;
+use crate::scan::Scanner;
+use crate::shape;
 
 /// Every id.
 pub(crate) fn all() -> Vec<&'static str> {
-    BUILT_IN.to_vec()
+    let data = Scanner::rules().iter().map(|rule| rule.id);
+    data.chain(shape::RULES.iter().map(|rule| rule.id))
+        .collect()
 }
 
 /// Whether no policy can exempt a rule.
-pub(crate) fn is_floor(_rule: &str) -> bool {
-    false
+pub(crate) fn is_floor(id: &str) -> bool {
+    let mut rules = Scanner::rules().iter();
+    rules.any(|rule| rule.id == id && rule.origin == Origin::Floor)
 }

@@ -1,10 +1,312 @@
 //! What is remembered about one agent across crossings.
 
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::crossing::Time;
+use crate::policy::{Limits, Window};
+
+/// Sites remembered at once. When there are more, the half least recently used is forgotten; the
+/// session's own window still counts what went to them.
+const SITES_MAX: usize = 4096;
+/// Names remembered below one site, whatever the policy's limit: 32 KiB a site.
+const NAMES_MAX: u64 = 4096;
+/// Names remembered below all sites together: 8 MiB.
+const NAMES_ALL_MAX: usize = 1 << 20;
+const MINUTE: Duration = Duration::from_secs(60);
+/// How long a site's names are counted together.
+const NAMES_WINDOW: Duration = Duration::from_secs(3600);
 
 /// One agent's memory: rates, budgets and counts, behind a lock of its own so that scanning never
-/// waits for another crossing's.
+/// waits for another crossing's. Bounded, whatever the agent does.
 #[derive(Debug, Default)]
 pub struct Session {
-    _state: Mutex<()>,
+    hasher: RandomState,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    whole: Spent,
+    sites: HashMap<Box<str>, Site>,
+    names: usize,
+}
+
+#[derive(Debug, Default)]
+struct Site {
+    spent: Spent,
+    names: HashSet<u64>,
+    names_since: Duration,
+    used: Duration,
+}
+
+/// What one window has spent of each budget.
+#[derive(Debug, Default)]
+struct Spent {
+    requests: Bucket,
+    upload: Bucket,
+    download: Bucket,
+}
+
+/// A leaky bucket: it holds a minute's worth and drains evenly.
+#[derive(Debug, Default)]
+struct Bucket {
+    level: f64,
+    at: Duration,
+}
+
+/// The budgets that a crossing spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meter {
+    /// A crossing that leaves.
+    Request,
+    /// Body bytes that leave.
+    Upload,
+    /// Body bytes that come in.
+    Download,
+}
+
+/// A budget that is spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OverLimit {
+    /// The policy's key.
+    pub(crate) key: String,
+    /// The policy's value.
+    pub(crate) limit: u64,
+    /// Seconds until there is room again.
+    pub(crate) retry_seconds: u64,
+}
+
+impl Session {
+    /// Spends `amount` of a budget, for the site and for the session. Bytes may overdraw once, as
+    /// they are counted when they have come.
+    pub(crate) fn spend(
+        &self,
+        site: &str,
+        meter: Meter,
+        amount: u64,
+        limits: &Limits,
+        now: Time,
+    ) -> Result<(), OverLimit> {
+        let at = now.elapsed;
+        let mut state = self.lock();
+        let own = meter.of_window(&limits.site);
+        let whole = meter.of_window(&limits.session);
+        if let Some(limit) = own {
+            let bucket = meter.of_spent(&mut state.site(site, at).spent);
+            bucket
+                .check(limit, at)
+                .map_err(|wait| meter.over("site", limit, wait))?;
+        }
+        if let Some(limit) = whole {
+            let bucket = meter.of_spent(&mut state.whole);
+            bucket
+                .check(limit, at)
+                .map_err(|wait| meter.over("session", limit, wait))?;
+            bucket.level += amount as f64;
+        }
+        if own.is_some() {
+            meter.of_spent(&mut state.site(site, at).spent).level += amount as f64;
+        }
+        Ok(())
+    }
+
+    /// Counts a name below a site.
+    pub(crate) fn name(
+        &self,
+        site: &str,
+        name: &str,
+        limits: &Limits,
+        now: Time,
+    ) -> Result<(), OverLimit> {
+        let Some(limit) = limits.subdomains_per_hour.map(|limit| limit.min(NAMES_MAX)) else {
+            return Ok(());
+        };
+        let hash = self.hasher.hash_one(name);
+        let mut state = self.lock();
+        let known = state.names;
+        let own = state.site(site, now.elapsed);
+        let before = own.names.len();
+        if now.elapsed.saturating_sub(own.names_since) >= NAMES_WINDOW {
+            own.names.clear();
+            own.names_since = now.elapsed;
+        }
+        let full = own.names.len() as u64 >= limit || known >= NAMES_ALL_MAX;
+        if full && !own.names.contains(&hash) {
+            let left = NAMES_WINDOW.saturating_sub(now.elapsed.saturating_sub(own.names_since));
+            let key = "egress.limits.subdomains_per_hour".to_owned();
+            return Err(OverLimit {
+                key,
+                limit,
+                retry_seconds: left.as_secs() + 1,
+            });
+        }
+        own.names.insert(hash);
+        let after = own.names.len();
+        state.names = known + after - before;
+        Ok(())
+    }
+
+    /// No code that holds the lock can leave the counts half-changed in a way that matters, so a
+    /// panic elsewhere does not end the session.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn site(&mut self, site: &str, at: Duration) -> &mut Site {
+        if !self.sites.contains_key(site) {
+            if self.sites.len() >= SITES_MAX {
+                self.forget_oldest();
+            }
+            let fresh = Site {
+                names_since: at,
+                ..Site::default()
+            };
+            self.sites.insert(site.into(), fresh);
+        }
+        let own = self.sites.get_mut(site).expect("it was inserted above");
+        own.used = at;
+        own
+    }
+
+    fn forget_oldest(&mut self) {
+        let mut used: Vec<_> = self.sites.values().map(|site| site.used).collect();
+        let half = used.len() / 2;
+        let (_, median, _) = used.select_nth_unstable(half);
+        let median = *median;
+        let mut spare = SITES_MAX / 2;
+        self.sites.retain(|_, site| {
+            let keep = site.used > median || (site.used == median && spare > 0);
+            spare = spare.saturating_sub(usize::from(keep && site.used == median));
+            keep
+        });
+        if self.sites.len() >= SITES_MAX {
+            self.sites.clear();
+        }
+        self.names = self.sites.values().map(|site| site.names.len()).sum();
+    }
+}
+
+impl Bucket {
+    /// Drains, and says whether there is room; if not, how many seconds until there is.
+    fn check(&mut self, limit: u64, at: Duration) -> Result<(), u64> {
+        let rate = limit as f64 / MINUTE.as_secs_f64();
+        let drained = at.saturating_sub(self.at).as_secs_f64() * rate;
+        self.level = (self.level - drained).max(0.0);
+        self.at = self.at.max(at);
+        // A whole unit of room: a bucket that is full to a fraction is full.
+        let over = self.level + 1.0 - limit as f64;
+        match over <= 0.0 {
+            true => Ok(()),
+            false => Err((over / rate).ceil().max(1.0) as u64),
+        }
+    }
+}
+
+impl Meter {
+    fn of_window(self, window: &Window) -> Option<u64> {
+        match self {
+            Self::Request => window.requests,
+            Self::Upload => window.upload,
+            Self::Download => window.download,
+        }
+    }
+
+    fn of_spent(self, spent: &mut Spent) -> &mut Bucket {
+        match self {
+            Self::Request => &mut spent.requests,
+            Self::Upload => &mut spent.upload,
+            Self::Download => &mut spent.download,
+        }
+    }
+
+    fn over(self, scope: &str, limit: u64, retry_seconds: u64) -> OverLimit {
+        let key = match self {
+            Self::Request => "requests_per_minute",
+            Self::Upload => "upload_per_minute",
+            Self::Download => "download_per_minute",
+        };
+        OverLimit {
+            key: format!("egress.limits.{scope}.{key}"),
+            limit,
+            retry_seconds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meter, SITES_MAX, Session};
+    use crate::crossing::Time;
+    use crate::policy::Policy;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Time {
+        Time {
+            elapsed: Duration::from_secs(seconds),
+            unix_seconds: seconds,
+        }
+    }
+
+    #[test]
+    fn a_minutes_worth_at_once_and_then_evenly() {
+        let text = "version: 1\negress: {limits: {site: {requests_per_minute: 60}}}\n";
+        let policy = Policy::parse(text, "p").expect("a policy");
+        let session = Session::default();
+        let spend =
+            |site, seconds| session.spend(site, Meter::Request, 1, policy.limits(), at(seconds));
+        for _ in 0..60 {
+            spend("a.example", 0).expect("within the limit");
+        }
+        let over = spend("a.example", 0).expect_err("over the limit");
+        assert_eq!(over.key, "egress.limits.site.requests_per_minute");
+        assert_eq!(over.retry_seconds, 1);
+        spend("b.example", 0).expect("another site");
+        spend("a.example", 1).expect("one has drained");
+        spend("a.example", 1).expect_err("and no more");
+    }
+
+    #[test]
+    fn names_are_counted_once_and_forgotten() {
+        let text = "version: 1\negress: {limits: {subdomains_per_hour: 3}}\n";
+        let policy = Policy::parse(text, "p").expect("a policy");
+        let session = Session::default();
+        let name =
+            |name: &str, seconds| session.name("a.example", name, policy.limits(), at(seconds));
+        for _ in 0..5 {
+            for known in ["x", "y", "z"] {
+                name(known, 0).expect("within the limit");
+            }
+        }
+        assert_eq!(name("w", 10).expect_err("a fourth").retry_seconds, 3591);
+        name("x", 10).expect("a known one");
+        name("w", 3600).expect("in the next hour");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let policy = Policy::balanced();
+        let session = Session::default();
+        for index in 0..3 * SITES_MAX {
+            let site = format!("s{index}.example");
+            session
+                .spend(&site, Meter::Request, 1, policy.limits(), at(0))
+                .ok();
+            session.name(&site, "x", policy.limits(), at(0)).ok();
+        }
+        let state = session.lock();
+        assert!(state.sites.len() <= SITES_MAX);
+        assert_eq!(
+            state.names,
+            state
+                .sites
+                .values()
+                .map(|site| site.names.len())
+                .sum::<usize>()
+        );
+    }
 }

@@ -223,7 +223,7 @@ impl Policy {
 
     /// Whether raw TCP may be spoken to a host and port.
     pub fn allows_tcp(&self, host: &Host, port: u16) -> bool {
-        covers(&self.egress.tcp, host, port) || self.lists_host_service(host, port)
+        covers(&self.egress.tcp, host, port) || self.lists_host_service(host, Some(port))
     }
 
     /// How receipts are kept.
@@ -273,23 +273,40 @@ impl Policy {
         warnings
     }
 
-    pub(crate) fn listing(&self, host: &Host, port: u16) -> Listing<'_> {
-        let denied = self
-            .egress
-            .deny
-            .iter()
-            .find(|pattern| pattern.covers(host, port));
-        match denied {
-            Some(pattern) => Listing::Denied(pattern),
-            None if covers(&self.egress.allow, host, port) => Listing::Allowed,
-            None if self.lists_host_service(host, port) => Listing::Allowed,
-            None => Listing::Unlisted,
+    /// What the lists say. Without a port, for a DNS question: denied where every port is, allowed
+    /// where any port is.
+    pub(crate) fn listing(&self, host: &Host, port: Option<u16>) -> Listing<'_> {
+        let Egress {
+            allow, deny, tcp, ..
+        } = &self.egress;
+        let denies = |pattern: &&HostPattern| match port {
+            Some(port) => pattern.covers(host, port),
+            None => pattern.port().is_none() && pattern.covers_host(host),
+        };
+        if let Some(pattern) = deny.iter().find(denies) {
+            return Listing::Denied(pattern);
+        }
+        let allowed = match port {
+            Some(port) => covers(allow, host, port),
+            None => allow
+                .iter()
+                .chain(tcp)
+                .any(|pattern| pattern.covers_host(host)),
+        };
+        match allowed || self.lists_host_service(host, port) {
+            true => Listing::Allowed,
+            false => Listing::Unlisted,
         }
     }
 
-    /// Whether `egress.private` names this service of the host: `host.internal:PORT`.
-    pub(crate) fn lists_host_service(&self, host: &Host, port: u16) -> bool {
-        host.is_host_internal() && covers(&self.egress.private, host, port)
+    /// Whether `egress.private` names this service of the host, `host.internal:PORT`; or, without
+    /// a port, any.
+    pub(crate) fn lists_host_service(&self, host: &Host, port: Option<u16>) -> bool {
+        let lists = |pattern: &HostPattern| match port {
+            Some(port) => pattern.covers(host, port),
+            None => pattern.covers_host(host),
+        };
+        host.is_host_internal() && self.egress.private.iter().any(lists)
     }
 
     /// Whether a host may be at this address though it is not public.
@@ -318,11 +335,6 @@ impl Policy {
             Setting::BlockHigh | Setting::Warn => Some(Action::Warn),
             Setting::Off => None,
         }
-    }
-
-    /// Whether a class is looked for at all.
-    pub(crate) fn looks_for(&self, class: Class) -> bool {
-        self.setting(class) != Setting::Off
     }
 
     fn setting(&self, class: Class) -> Setting {

@@ -121,7 +121,7 @@ impl Scanner {
 
     /// A keyed hash, cut short: equal content has equal fingerprints, and without the key nothing
     /// can be told from one.
-    fn fingerprint(&self, matched: &[u8]) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, matched: &[u8]) -> Fingerprint {
         let hash = Sha256::new()
             .chain_update(**self.key)
             .chain_update(matched)

@@ -1,0 +1,166 @@
+//! What becomes of what was seen: strictest wins, with destinations, exemptions, directions and the
+//! floor; and audit mode, once, at the end.
+
+use crate::crossing::{Direction, Scheme, SurfaceKind, Target, Time};
+use crate::finding::{Action, Class, Finding, Severity};
+use crate::inspection::Engine;
+use crate::policy::{Mode, Place};
+use crate::rules::{Origin, Rule};
+use crate::scan::Sighting;
+use crate::verdict::{Decision, Digest, Refusal, Verdict};
+
+/// Findings kept of one crossing. What blocks is decided before this limit is looked at.
+const FINDINGS_MAX: usize = 64;
+
+/// What a sighting is judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Bench<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) direction: Direction,
+    pub(crate) target: &'a Target,
+    pub(crate) path: &'a str,
+    pub(crate) now: Time,
+}
+
+impl Bench<'_> {
+    /// What to make of a sighting; `None` when it is not worth a record.
+    pub(crate) fn action(&self, sighting: &Sighting, kind: SurfaceKind) -> Option<Action> {
+        let rule = sighting.rule;
+        let action = match rule.origin {
+            Origin::Floor => Action::Block,
+            Origin::Builtin => self
+                .engine
+                .policy()
+                .action(rule.class, self.severity(sighting))?,
+        };
+        if self.is_at_home(rule, kind) {
+            return None;
+        }
+        if !is_judged(rule.class, self.direction) || self.is_exempt(rule, kind) {
+            return Some(Action::Warn);
+        }
+        Some(action)
+    }
+
+    /// What comes in unread is a lesser evil than what goes out unread.
+    pub(crate) fn severity(&self, sighting: &Sighting) -> Severity {
+        match (sighting.rule.class, self.direction) {
+            (Class::Opaque, Direction::Inbound) => sighting.severity.min(Severity::Medium),
+            _ => sighting.severity,
+        }
+    }
+
+    /// Whether this credential belongs at the target and travels where credentials do. The rule's
+    /// own homes want TLS; those that the policy adds are taken as written.
+    fn is_at_home(&self, rule: &Rule, kind: SurfaceKind) -> bool {
+        if rule.class != Class::Secret || self.direction != Direction::Outbound {
+            return false;
+        }
+        let (host, port) = (&self.target.host, self.target.port);
+        let added =
+            rule.origin == Origin::Builtin && self.engine.policy().adds_home(rule.id, host, port);
+        let own = self.target.scheme != Scheme::Http && self.engine.is_home(rule, host, port);
+        (own && rule.home_in.contains(&kind))
+            || (added && (kind == SurfaceKind::Header || rule.home_in.contains(&kind)))
+    }
+
+    fn is_exempt(&self, rule: &Rule, surface: SurfaceKind) -> bool {
+        let (host, port) = (&self.target.host, self.target.port);
+        let place = Place {
+            host,
+            port,
+            path: self.path,
+            surface,
+        };
+        rule.origin == Origin::Builtin && self.engine.policy().exempts(rule.id, place, self.now)
+    }
+}
+
+/// Secrets and personal data are judged on their way out, instructions on their way in.
+fn is_judged(class: Class, direction: Direction) -> bool {
+    match (class, direction) {
+        (Class::Secret | Class::Personal | Class::Entropy | Class::Shape, Direction::Outbound) => {
+            true
+        }
+        (Class::Secret | Class::Personal | Class::Entropy | Class::Shape, Direction::Inbound) => {
+            false
+        }
+        (Class::Injection, Direction::Inbound) => true,
+        (Class::Injection, Direction::Outbound) => false,
+        (Class::Opaque, Direction::Outbound | Direction::Inbound) => true,
+    }
+}
+
+/// What one crossing has been found to be, so far.
+#[derive(Debug, Default)]
+pub(crate) struct Docket {
+    findings: Vec<Finding>,
+    refusal: Option<(Severity, Refusal)>,
+}
+
+impl Docket {
+    /// Keeps a finding, once for each rule, content and kind of surface.
+    pub(crate) fn record(&mut self, finding: Finding) {
+        let same = |own: &Finding| {
+            own.rule == finding.rule
+                && own.fingerprint == finding.fingerprint
+                && own.locus.surface == finding.locus.surface
+        };
+        if self.findings.len() < FINDINGS_MAX && !self.findings.iter().any(same) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Whether a rule has been seen in a kind of surface.
+    pub(crate) fn has(&self, rule: &str, kind: SurfaceKind) -> bool {
+        self.findings
+            .iter()
+            .any(|own| *own.rule == *rule && own.locus.surface == kind)
+    }
+
+    /// The strictest refusal stands; among equals the first.
+    pub(crate) fn refuse(&mut self, severity: Severity, refusal: Refusal) {
+        let stricter = self.refusal.as_ref().is_none_or(|(own, _)| *own < severity);
+        if stricter {
+            self.refusal = Some((severity, refusal));
+        }
+    }
+
+    /// Whether nothing more may pass. Audit mode goes on.
+    pub(crate) fn is_stopped(&self, mode: Mode) -> bool {
+        self.refusal.is_some() && is_enforced(mode)
+    }
+
+    /// The verdict on what was judged.
+    pub(crate) fn decide(self, mode: Mode, policy: Digest) -> Verdict {
+        let refusal = self.refusal.map(|(_, refusal)| refusal);
+        let (decision, shadow) = match refusal {
+            Some(refusal) if is_enforced(mode) => (Decision::Block(refusal), None),
+            shadow => (Decision::Allow, shadow),
+        };
+        Verdict {
+            decision,
+            findings: self.findings,
+            shadow,
+            policy,
+        }
+    }
+
+    /// The verdict when the shell met a fault: nothing can cross, whatever the mode. A refusal that
+    /// came before it stands.
+    pub(crate) fn fail(self, fault: Refusal, mode: Mode, policy: Digest) -> Verdict {
+        let mut verdict = self.decide(mode, policy);
+        if let Decision::Allow = verdict.decision {
+            verdict.decision = Decision::Block(fault);
+        }
+        verdict
+    }
+}
+
+/// The one place where audit mode is applied.
+fn is_enforced(mode: Mode) -> bool {
+    match mode {
+        Mode::Strict | Mode::Balanced => true,
+        Mode::Audit => false,
+    }
+}

@@ -1,0 +1,261 @@
+//! Refusals in words: what was seen, where, and the exact policy lines that would allow it.
+
+use std::net::IpAddr;
+
+use crate::address::AddressClass;
+use crate::crossing::{Direction, SurfaceKind, Target};
+use crate::finding::{Class, Finding};
+use crate::host::HostPattern;
+use crate::policy::{DAY_SECONDS, day_of};
+use crate::rules::{Origin, Rule};
+use crate::session::OverLimit;
+use crate::verdict::{Fault, Reason, Refusal, Retry};
+
+/// How long the exemption that a remedy proposes lasts.
+const EXEMPTION_DAYS: u64 = 30;
+
+/// A crossing's far end as refusals name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    pub(crate) target: &'a Target,
+    /// Whether the host name holds a secret, and so is not repeated.
+    pub(crate) secret_host: bool,
+}
+
+impl Named<'_> {
+    fn host(&self) -> String {
+        match self.secret_host {
+            true => "a host whose name holds a secret".to_owned(),
+            false => self.target.host.to_string(),
+        }
+    }
+
+    /// As a pattern in a policy line.
+    fn pattern(&self) -> String {
+        match self.secret_host {
+            true => "THE-HOST".to_owned(),
+            false => self.target.host.to_string(),
+        }
+    }
+
+    fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host(), self.target.port)
+    }
+}
+
+fn refusal(reason: Reason, rule: &str, message: String, remedy: String) -> Refusal {
+    Refusal {
+        reason,
+        message,
+        rule: rule.into(),
+        locus: None,
+        remedy,
+        retry: Retry::Never,
+    }
+}
+
+pub(crate) fn denied(named: Named<'_>, pattern: &HostPattern) -> Refusal {
+    let message = format!("{} is on the deny list, by `{pattern}`", named.host());
+    let remedy = format!("remove `{pattern}` from `egress.deny` in the policy");
+    refusal(Reason::HostDenied, "egress.deny", message, remedy)
+}
+
+pub(crate) fn not_allowed(named: Named<'_>) -> Refusal {
+    let message = format!(
+        "{} is not on the allow list, and the mode is strict",
+        named.host()
+    );
+    let remedy = format!(
+        "add to the policy:\negress:\n  allow: [\"{}\"]",
+        named.pattern()
+    );
+    refusal(Reason::HostNotAllowed, "egress.allow", message, remedy)
+}
+
+pub(crate) fn tcp_not_allowed(named: Named<'_>) -> Refusal {
+    let message = format!(
+        "raw TCP to {} is not listed in the policy",
+        named.host_and_port()
+    );
+    let (host, port) = (named.pattern(), named.target.port);
+    let remedy = format!("add to the policy:\negress:\n  tcp: [\"{host}:{port}\"]");
+    refusal(Reason::HostNotAllowed, "egress.tcp", message, remedy)
+}
+
+pub(crate) fn host_service_not_listed(target: &Target) -> Refusal {
+    let message = format!(
+        "the host's own port {} is not listed in the policy",
+        target.port
+    );
+    let remedy = format!(
+        "add to the policy:\negress:\n  private: [\"{}:{}\"]",
+        target.host, target.port
+    );
+    refusal(Reason::AddressRefused, "egress.private", message, remedy)
+}
+
+pub(crate) fn address(named: Named<'_>, addr: IpAddr, class: AddressClass) -> Refusal {
+    let message = match named.target.host {
+        crate::host::Host::Addr(_) => format!("{addr} is a {class} address"),
+        crate::host::Host::Name(_) => format!("{} is at {addr}, a {class} address", named.host()),
+    };
+    let remedy = match class.is_permissible() {
+        true => format!("add to the policy:\negress:\n  private: [\"{addr}\"]"),
+        false => format!("no policy can allow a {class} address"),
+    };
+    refusal(Reason::AddressRefused, "egress.private", message, remedy)
+}
+
+pub(crate) fn denied_address(named: Named<'_>, addr: IpAddr, pattern: &HostPattern) -> Refusal {
+    let message = format!(
+        "{} is at {addr}, which `{pattern}` on the deny list covers",
+        named.host()
+    );
+    let remedy = format!("remove `{pattern}` from `egress.deny` in the policy");
+    refusal(Reason::HostDenied, "egress.deny", message, remedy)
+}
+
+pub(crate) fn over_limit(named: Named<'_>, over: &OverLimit) -> Refusal {
+    let (key, limit) = (&over.key, over.limit);
+    let message = format!(
+        "the budget `{key}` of {limit} is spent; the last was to {}",
+        named.host()
+    );
+    let remedy = format!(
+        "wait {} s, or raise `{key}` in the policy",
+        over.retry_seconds
+    );
+    let mut refusal = refusal(Reason::Budget, key, message, remedy);
+    refusal.retry = Retry::After(over.retry_seconds);
+    refusal
+}
+
+pub(crate) fn work_spent(named: Named<'_>, kind: SurfaceKind) -> Refusal {
+    let message = format!(
+        "the {} for {} is encoded so deeply that judging it would cost too much",
+        kind.as_str(),
+        named.host()
+    );
+    let remedy = "send it in smaller pieces, or with fewer layers of encoding".to_owned();
+    refusal(Reason::InspectionBudget, "", message, remedy)
+}
+
+/// A finding that blocks.
+pub(crate) fn content(
+    rule: &Rule,
+    finding: &Finding,
+    named: Named<'_>,
+    direction: Direction,
+    unix_seconds: u64,
+) -> Refusal {
+    let way = match direction {
+        Direction::Outbound => "on its way to",
+        Direction::Inbound => "on its way in from",
+    };
+    let message = format!("{} in {} {way} {}", rule.title, finding.locus, named.host());
+    let mut refusal = refusal(reason(rule.class), rule.id, message, String::new());
+    refusal.remedy = content_remedy(rule, finding, named, unix_seconds);
+    refusal.locus = Some(finding.locus.clone());
+    refusal
+}
+
+fn reason(class: Class) -> Reason {
+    match class {
+        Class::Secret => Reason::Secret,
+        Class::Personal => Reason::Personal,
+        Class::Injection => Reason::Injection,
+        Class::Entropy => Reason::Entropy,
+        Class::Shape => Reason::Shape,
+        Class::Opaque => Reason::Opaque,
+    }
+}
+
+fn content_remedy(rule: &Rule, finding: &Finding, named: Named<'_>, unix_seconds: u64) -> String {
+    if rule.origin == Origin::Floor {
+        return "no policy can allow this: take it out of what is sent".to_owned();
+    }
+    let (id, host, surface) = (rule.id, named.pattern(), finding.locus.surface);
+    let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
+    let exempt = format!(
+        "inspect:\n  exempt:\n    - {{rule: {id}, host: \"{host}\", surface: {}, \
+         reason: \"SAY WHY\", expires: {expires}}}",
+        surface.as_str()
+    );
+    let may_have_home = rule.class == Class::Secret && surface == SurfaceKind::Header;
+    match may_have_home && !named.secret_host {
+        true => format!(
+            "if {host} is where this credential belongs, add to the policy:\n\
+             inspect:\n  homes:\n    {id}: [\"{host}\"]\nor, if it is no secret:\n{exempt}"
+        ),
+        false => format!("if this is no leak and no attack, add to the policy:\n{exempt}"),
+    }
+}
+
+/// What the shell met.
+pub(crate) fn fault(fault: &Fault, named: Named<'_>) -> Refusal {
+    let host = named.host();
+    let (reason, message, remedy, retry) = match fault {
+        Fault::Malformed(how) => (
+            Reason::Malformed,
+            format!("the protocol was broken: {how}"),
+            "mend what sends it; no policy allows broken framing",
+            Retry::Never,
+        ),
+        Fault::TargetMismatch { first, second } => (
+            Reason::TargetMismatch,
+            format!("two names for one target disagree: {first} and {second}"),
+            "name the same host everywhere; no policy allows fronting",
+            Retry::Never,
+        ),
+        Fault::Unsupported(what) => (
+            Reason::Unsupported,
+            format!("not carried: {what}"),
+            "use plain HTTP requests, or list the host in `tls.passthrough` to relay it unread",
+            Retry::Never,
+        ),
+        Fault::Unresolved(why) => (
+            Reason::Unresolved,
+            format!("{host} could not be resolved: {why}"),
+            "check the name, and this machine's resolver",
+            Retry::Maybe,
+        ),
+        Fault::Upstream(why) => (
+            Reason::Upstream,
+            format!("{host} could not be reached: {why}"),
+            "try again; the fault is the far end's or the network's",
+            Retry::Maybe,
+        ),
+        Fault::UpstreamCertificate(why) => (
+            Reason::UpstreamCertificate,
+            format!("the certificate of {host} could not be verified: {why}"),
+            "if its authority is your own, give it with `--upstream-ca FILE`",
+            Retry::Never,
+        ),
+        Fault::UpstreamTimeout(why) => (
+            Reason::UpstreamTimeout,
+            format!("{host} did not answer in time: {why}"),
+            "try again",
+            Retry::Maybe,
+        ),
+        Fault::Dropped => (
+            Reason::Dropped,
+            "the crossing was dropped half-way".to_owned(),
+            "try again",
+            Retry::Maybe,
+        ),
+        Fault::Evidence(why) => (
+            Reason::Evidence,
+            format!("the receipt could not be written: {why}"),
+            "make the state directory writable; nothing crosses without a receipt",
+            Retry::Maybe,
+        ),
+    };
+    Refusal {
+        retry,
+        ..refusal(reason, "", message, remedy.to_owned())
+    }
+}
+
+pub(crate) fn no_address(named: Named<'_>) -> Refusal {
+    fault(&Fault::Unresolved("it has no address".to_owned()), named)
+}
