@@ -70,7 +70,7 @@ const UNSAFE: &str = "sandbox";
 
 /// The files of `proxy` where engine, sessions, resolver and receipts meet. All others are
 /// adapters, or know less than adapters do.
-const GATE_FILES: [&str; 3] = ["lib.rs", "gate", "evidence"];
+const GATE_FILES: [&str; 4] = ["lib.rs", "gate", "evidence", "record"];
 
 /// Names that no adapter may use: the engine alone knows the order of checks.
 const ENGINE_NAMES: [&str; 6] = [
