@@ -1,28 +1,90 @@
 //! What the plan needs to know of this machine, gathered once so that planning stays pure.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::{Error, toolchains, trust};
+
+/// Entries of the root directory that hold programs, as directories or as links to such.
+const SYSTEM_DIRS: &[&str] = &[
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu",
+];
+
+/// Parts of the device tree that programs read to size their thread pools.
+const HARDWARE_DIRS: &[&str] = &["/sys/devices/system/cpu", "/sys/devices/system/node"];
+
+/// Where a user keeps credentials, keys and profiles, relative to the home directory.
+pub(crate) const SECRETS: &[&str] = &[
+    ".ssh",
+    ".aws",
+    ".config",
+    ".gnupg",
+    ".kube",
+    ".docker",
+    ".azure",
+    ".mozilla",
+    ".thunderbird",
+    ".password-store",
+    ".pki",
+    ".netrc",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".vault-token",
+    ".terraform.d",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".gem/credentials",
+    ".local/share/keyrings",
+    ".local/share/uv/credentials",
+    ".m2/settings.xml",
+    ".pgpass",
+    ".my.cnf",
+    ".bash_history",
+    ".zsh_history",
+    ".python_history",
+    ".claude",
+    ".claude.json",
+    ".codex",
+    ".gemini",
+    ".snap",
+    "snap",
+    ".var",
+];
+
+/// How deep `/etc` is searched; deeper directories are hidden.
+const ETC_DEPTH_MAX: usize = 16;
 
 /// Facts about the machine and its user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HostFacts {
-    /// The user's home directory, absolute.
+    /// The user's home directory, absolute, without symbolic links.
     pub home: PathBuf,
-    /// System directories that exist (`/usr`, `/opt` ...).
+    /// Directories of programs that exist.
     pub system_dirs: Vec<PathBuf>,
-    /// Symbolic links of the root directory and what they say (`/bin` to `usr/bin`).
+    /// Links of the root directory and what they say (`/bin` to `usr/bin`).
     pub root_links: Vec<(PathBuf, PathBuf)>,
+    /// Entries of `/opt` that everyone may read.
+    pub optional_dirs: Vec<PathBuf>,
+    /// Parts of `/sys` that exist.
+    pub hardware_dirs: Vec<PathBuf>,
     /// Entries of `/etc`, relative to it, that not everyone may read.
     pub private_etc: Vec<PathBuf>,
-    /// Known places of certificate bundles in `/etc`, relative to it, that exist.
+    /// Certificate bundles in `/etc`, relative to it, that exist.
     pub bundles: Vec<PathBuf>,
-    /// The system's certificate bundle, PEM.
+    /// Java trust stores in `/etc`, relative to it, that exist.
+    pub java_stores: Vec<PathBuf>,
+    /// The system's certificate bundle, PEM; empty when there is none.
     pub system_roots_pem: Vec<u8>,
     /// The directories of `PATH`.
     pub search: Vec<SearchDir>,
+    /// Programs' directories and files outside the system's that `PATH` needs, and that exist.
+    pub tools: Vec<PathBuf>,
+    /// Places of credentials that exist, and whether each is a directory.
+    pub secrets: Vec<(PathBuf, bool)>,
 }
 
 /// One directory of `PATH`.
@@ -32,7 +94,8 @@ pub struct SearchDir {
     pub dir: PathBuf,
     /// Without symbolic links.
     pub real: PathBuf,
-    /// Where symbolic links in it lead, without symbolic links.
+    /// Where symbolic links in it lead, without symbolic links; filled only for directories
+    /// outside the system's.
     pub targets: Vec<PathBuf>,
 }
 
@@ -40,23 +103,151 @@ impl HostFacts {
     /// Reads the facts of this machine.
     ///
     /// # Errors
-    /// [`Error::NoHome`] when the environment names no home directory.
+    /// [`Error::NoHome`] when `env` names no home directory.
     pub fn gather(env: &BTreeMap<OsString, OsString>) -> Result<HostFacts, Error> {
         let home = env
-            .get(std::ffi::OsStr::new("HOME"))
+            .get(OsStr::new("HOME"))
             .map(PathBuf::from)
             .ok_or(Error::NoHome)?;
-        if !home.is_absolute() || home == Path::new("/") {
+        let home = fs::canonicalize(home).map_err(|_| Error::NoHome)?;
+        if home == Path::new("/") {
             return Err(Error::NoHome);
         }
+        let path = env.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+        let search: Vec<_> = std::env::split_paths(&path)
+            .filter_map(search_dir)
+            .collect();
+        let (root_links, system_dirs) = system_dirs();
+        let tools = toolchains::wanted(&home, &search)
+            .into_iter()
+            .filter(|p| p.exists())
+            .collect();
         Ok(HostFacts {
+            system_dirs,
+            root_links,
+            optional_dirs: public_entries(Path::new("/opt")),
+            hardware_dirs: existing(HARDWARE_DIRS.iter().map(PathBuf::from)),
+            private_etc: private_entries(Path::new("/etc")),
+            bundles: below_etc(trust::BUNDLES),
+            java_stores: below_etc(trust::JAVA_STORES),
+            system_roots_pem: trust::system_roots(),
+            secrets: secrets(&home),
+            search,
+            tools,
             home,
-            system_dirs: Vec::new(),
-            root_links: Vec::new(),
-            private_etc: Vec::new(),
-            bundles: Vec::new(),
-            system_roots_pem: Vec::new(),
-            search: Vec::new(),
         })
+    }
+}
+
+fn existing(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    paths.filter(|path| path.exists()).collect()
+}
+
+fn below_etc(names: &[&str]) -> Vec<PathBuf> {
+    names
+        .iter()
+        .map(PathBuf::from)
+        .filter(|name| Path::new("/etc").join(name).exists())
+        .collect()
+}
+
+fn secrets(home: &Path) -> Vec<(PathBuf, bool)> {
+    let found = SECRETS
+        .iter()
+        .map(|name| home.join(name))
+        .filter_map(|path| {
+            let is_dir = fs::metadata(&path).ok()?.is_dir();
+            Some((path, is_dir))
+        });
+    found.collect()
+}
+
+fn system_dirs() -> (Vec<(PathBuf, PathBuf)>, Vec<PathBuf>) {
+    let mut links = Vec::new();
+    let mut dirs = Vec::new();
+    for name in SYSTEM_DIRS.iter().map(PathBuf::from) {
+        if let Ok(text) = fs::read_link(&name) {
+            links.push((name, text));
+        } else if name.is_dir() {
+            dirs.push(name);
+        }
+    }
+    (links, dirs)
+}
+
+fn search_dir(dir: PathBuf) -> Option<SearchDir> {
+    if !dir.is_absolute() {
+        return None;
+    }
+    let real = fs::canonicalize(&dir).ok()?;
+    let system = SYSTEM_DIRS.iter().any(|system| real.starts_with(system));
+    let targets = if system {
+        Vec::new()
+    } else {
+        link_targets(&real)
+    };
+    Some(SearchDir { dir, real, targets })
+}
+
+fn link_targets(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let links = entries
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|kind| kind.is_symlink()));
+    let targets: BTreeSet<_> = links
+        .filter_map(|entry| fs::canonicalize(entry.path()).ok())
+        .collect();
+    targets
+        .into_iter()
+        .filter(|target| !target.starts_with(dir))
+        .collect()
+}
+
+/// Whether users other than the owner and group may read this file or enter this directory.
+fn is_public(metadata: &fs::Metadata) -> bool {
+    let needed = if metadata.is_dir() { 0o005 } else { 0o004 };
+    metadata.permissions().mode() & needed == needed
+}
+
+fn public_entries(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let public = |entry: &fs::DirEntry| fs::metadata(entry.path()).is_ok_and(|m| is_public(&m));
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter(public)
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Entries below `dir`, relative to it, that others may not read. What cannot be looked at is
+/// among them.
+fn private_entries(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    search_private(dir, Path::new(""), ETC_DEPTH_MAX, &mut found);
+    found.sort();
+    found
+}
+
+fn search_private(root: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(root.join(below)) else {
+        found.push(below.to_owned());
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = below.join(entry.file_name());
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_symlink() => {}
+            Ok(metadata) if !is_public(&metadata) => found.push(name),
+            Ok(metadata) if metadata.is_dir() && depth == 0 => found.push(name),
+            Ok(metadata) if metadata.is_dir() => search_private(root, &name, depth - 1, found),
+            Ok(_) => {}
+            Err(_) => found.push(name),
+        }
     }
 }

@@ -7,12 +7,14 @@
 
 mod environment;
 mod error;
+mod files;
 mod host;
 mod launch;
 mod plan;
 mod spec;
 mod toolchains;
 mod trust;
+mod workspace;
 
 pub use carboy_sandbox::{DNS_PORT, Exit, GATE_PORT, Layer, Loss, Sockets};
 pub use carboy_sandbox::{init_if_requested, original_destination, terminal_is_raw};

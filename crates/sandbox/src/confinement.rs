@@ -95,6 +95,8 @@ pub enum Mount {
         directory: PathBuf,
         /// Replaced files, as paths below `directory`, with their contents.
         replaced: Vec<Replaced>,
+        /// Files replaced by a symbolic link: the path below `directory`, and what it says.
+        links: Vec<(PathBuf, PathBuf)>,
         /// Paths below `directory` that do not exist inside.
         hidden: Vec<PathBuf>,
     },
@@ -183,12 +185,13 @@ impl fmt::Display for Mount {
             Mount::Layered {
                 directory,
                 replaced,
+                links,
                 hidden,
             } => write!(
                 f,
                 "{} read-only, {} files replaced, {} hidden",
                 directory.display(),
-                replaced.len(),
+                replaced.len() + links.len(),
                 hidden.len()
             ),
             Mount::Overlay { target, upper, .. } => {

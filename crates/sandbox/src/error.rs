@@ -1,6 +1,7 @@
 //! What can go wrong, named by the layer that refused.
 
 use std::fmt;
+#[cfg(target_os = "linux")]
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.layer, self.step)?;
         if let Some(errno) = self.errno {
-            write!(f, ": {}", io::Error::from_raw_os_error(errno))?;
+            write!(f, ": {}", std::io::Error::from_raw_os_error(errno))?;
         }
         match &self.remedy {
             Some(remedy) => write!(f, "; {remedy}"),
@@ -99,7 +100,7 @@ impl Error {
         }
     }
 
-    #[allow(dead_code)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn os(layer: Layer, step: impl Into<String>, cause: &io::Error) -> Error {
         let mut error = Error::new(layer, step);
         error.errno = cause.raw_os_error();

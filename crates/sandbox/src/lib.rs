@@ -8,8 +8,14 @@ mod confinement;
 mod error;
 mod sockets;
 
+#[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
+#[cfg(target_os = "linux")]
+use linux as platform;
 
 pub use confinement::{Confinement, DNS_PORT, Exit, GATE_PORT, Mount, Replaced};
 pub use error::{Error, Layer, Loss};

@@ -1,0 +1,19 @@
+//! Confinement by Linux namespaces, nftables, Landlock and seccomp.
+
+mod channel;
+mod command;
+mod init;
+mod landlocked;
+mod netlink;
+mod parent;
+mod reaper;
+mod redirect;
+mod relay;
+mod root;
+mod routes;
+mod seccomp;
+mod sys;
+
+pub use init::init_if_requested;
+pub use parent::{Ended, Prepared, original_destination, spawn, terminal_attached};
+pub use relay::terminal_is_raw;
