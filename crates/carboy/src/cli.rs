@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Validate and print policies
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Verify the record of what was decided
+    /// Verify the records of what was decided
     #[command(subcommand)]
     Receipts(ReceiptsCommand),
     /// Manage the kept certificate authority of `carboy proxy`
@@ -93,6 +93,12 @@ pub(crate) struct RunArgs {
     /// Give the command a variable: NAME copies it from here, NAME=VALUE sets it (repeatable)
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
+    /// Show the command one more path, read-only (repeatable)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) read_only: Vec<PathBuf>,
+    /// Show the command one more path, writable (repeatable)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) read_write: Vec<PathBuf>,
     /// Go on when this machine lacks a layer of confinement, and say what is lost
     #[arg(long)]
     pub(crate) best_effort: bool,
@@ -232,6 +238,8 @@ pub(crate) enum PolicyCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptsCommand {
+    /// Print this installation's public key, for whoever verifies elsewhere
+    Key,
     /// Check every line, the chain and the signatures of a receipts file
     Verify {
         /// The receipts [default: the newest file in the state directory]

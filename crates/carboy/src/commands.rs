@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod policy;
+mod proxy;
 mod receipts;
 mod selftest;
 
@@ -28,6 +29,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Ca(command) => ca::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Policy(command) => policy::run(&command),
+        Command::Proxy(args) => proxy::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoScenes {
             allowed,

@@ -4,6 +4,7 @@
 //! talks to people. It decides nothing itself.
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod cli;
 mod client;
 mod commands;
@@ -14,6 +15,7 @@ mod output;
 mod paths;
 mod policies;
 mod probe;
+mod refusals;
 mod stage;
 
 use std::process::ExitCode;

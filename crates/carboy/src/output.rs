@@ -83,11 +83,6 @@ impl Paint {
         self.with("33", text)
     }
 
-    /// For what matters less.
-    pub(crate) fn dim<T: Display>(self, text: T) -> Painted<T> {
-        self.with("2", text)
-    }
-
     fn with<T: Display>(self, code: &'static str, text: T) -> Painted<T> {
         Painted {
             code: self.enabled.then_some(code),

@@ -107,6 +107,7 @@ pub(crate) struct Inputs {
 }
 
 /// The address from which this host would send to `far`. Connecting a UDP socket sends nothing.
+#[expect(clippy::disallowed_methods, reason = "nothing is sent")]
 pub(crate) fn own_address(far: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if far.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()

@@ -115,7 +115,7 @@ fn export(dir: &Path, file: Option<&Path>) -> Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-fn load(dir: &Path) -> Result<CertificateAuthority> {
+pub(super) fn load(dir: &Path) -> Result<CertificateAuthority> {
     ensure!(
         dir.join(CERTIFICATE_FILE).exists(),
         "there is no kept authority in {}; make one with `carboy ca init`",

@@ -1,4 +1,4 @@
-//! `carboy receipts verify`.
+//! `carboy receipts`: verify what was decided, and the key to verify it with.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -21,6 +21,11 @@ const READ_BYTES: usize = 256 * 1024;
 /// Runs a `receipts` command.
 pub(crate) fn run(command: &ReceiptsCommand) -> Result<Outcome> {
     match command {
+        ReceiptsCommand::Key => {
+            let key = keys::own(&paths::state_dir()?)?;
+            output::line(key.context("this installation has signed nothing yet, so has no key")?)?;
+            Ok(Outcome::Clean)
+        }
         ReceiptsCommand::Verify {
             file,
             key,
@@ -29,8 +34,8 @@ pub(crate) fn run(command: &ReceiptsCommand) -> Result<Outcome> {
         } => {
             let state = paths::state_dir()?;
             let key = match key {
-                Some(text) => Some(keys::named_public_key(text)?),
-                None => keys::public_key(&state)?,
+                Some(text) => Some(keys::named(text)?),
+                None => keys::own(&state)?,
             };
             let file = match file {
                 Some(file) => file.clone(),
@@ -59,7 +64,7 @@ pub(crate) fn run(command: &ReceiptsCommand) -> Result<Outcome> {
 /// When there is none, or it is not what was written.
 pub(crate) fn verify_newest(state: &Path) -> Result<String> {
     let file = newest(state)?;
-    let key = keys::public_key(state)?;
+    let key = keys::own(state)?;
     match verify(
         &file,
         Verify {

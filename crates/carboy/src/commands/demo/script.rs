@@ -86,6 +86,10 @@ fn leaked_key(origin: &str) -> Result<bool> {
     Ok(answer.is_ok_and(|answer| answer.header("carboy-decision").is_some()))
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the bottle's side of the wall"
+)]
 fn direct_socket(to: SocketAddr) -> Result<bool> {
     scene(
         "4. A raw socket that ignores every proxy setting",

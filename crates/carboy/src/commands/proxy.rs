@@ -1,0 +1,119 @@
+//! `carboy proxy`: the gate alone, as a forward proxy.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use carboy_proxy::{CertificateAuthority, Gate, Listener, Role, Totals};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::assemble::{self, Parts};
+use crate::cli::{CaChoice, ProxyArgs};
+use crate::outcome::Outcome;
+use crate::output;
+use crate::paths;
+use crate::policies;
+use crate::refusals::{PlainScreen, Refusals, Silence};
+
+/// Serves until SIGINT or SIGTERM.
+pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
+    let choice = args.policy.policy.as_deref();
+    let chosen = policies::choose(choice)?;
+    policies::advise(&chosen, choice, Path::new("."));
+    let state = paths::state_dir()?;
+    let authority = authority(args.ca, &state)?;
+    if let Some(file) = &args.ca_cert_out {
+        fs::write(file, authority.certificate_pem())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let refusals = (!args.quiet).then(|| Refusals::start(PlainScreen));
+    let observer = refusals
+        .as_ref()
+        .map_or_else(|| Arc::new(Silence) as _, Refusals::observer);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let totals = runtime.block_on(async {
+        let gate = assemble::gate(Parts {
+            policy: chosen.policy,
+            name: &args.name,
+            bottle: false,
+            state: &state,
+            upstream: &args.upstream,
+            authority,
+            observer,
+        })?;
+        serve(args, gate).await
+    })?;
+    drop(runtime);
+    if let Some(refusals) = refusals {
+        refusals.finish();
+    }
+    let Totals {
+        crossings,
+        refusals,
+    } = totals;
+    output::note(format_args!("{crossings} crossings, {refusals} refused"));
+    Ok(Outcome::Clean)
+}
+
+fn authority(choice: CaChoice, state: &Path) -> Result<CertificateAuthority> {
+    match choice {
+        CaChoice::Ephemeral => Ok(CertificateAuthority::generate()?),
+        CaChoice::Kept => super::ca::load(&paths::authority_dir(state)),
+    }
+}
+
+async fn serve(args: &ProxyArgs, gate: Arc<Gate>) -> Result<Totals> {
+    // The handlers come before the address is told, so that whoever reads it may signal at once.
+    let hangups = signal(SignalKind::hangup())?;
+    let ends = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let socket = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    output::line(format_args!("listening on http://{}", socket.local_addr()?))?;
+    if let Some(receipts) = gate.evidence().path() {
+        output::note(format_args!("receipts in {}", receipts.display()));
+    }
+    let choice = args.policy.policy.clone();
+    let reloading = tokio::spawn(reload_on(hangups, choice, Arc::clone(&gate)));
+    let listener = Listener {
+        socket,
+        role: Role::Forward,
+    };
+    carboy_proxy::serve(Arc::clone(&gate), vec![listener], end(ends)).await?;
+    reloading.abort();
+    gate.evidence().close().context("cannot end the receipts")?;
+    Ok(gate.totals())
+}
+
+async fn end((mut interrupt, mut terminate): (Signal, Signal)) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Reads the policy again at each SIGHUP. One that is not valid changes nothing.
+async fn reload_on(mut hangups: Signal, choice: Option<String>, gate: Arc<Gate>) {
+    while hangups.recv().await.is_some() {
+        let reloaded = policies::choose(choice.as_deref()).and_then(|chosen| {
+            let (mode, digest) = (chosen.policy.mode(), chosen.policy.digest());
+            gate.reload(assemble::engine(chosen.policy)?);
+            output::note(format_args!(
+                "policy read again from {}: mode {}, digest {digest}",
+                chosen.source,
+                mode.as_str()
+            ));
+            Ok(())
+        });
+        if let Err(error) = reloaded {
+            output::error(&error.context("the policy stays as it was"));
+        }
+    }
+}
