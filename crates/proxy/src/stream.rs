@@ -1,0 +1,116 @@
+//! A client's stream whose far end is known: what is spoken on it, and who serves it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carboy_engine::{Host, Scheme, Target};
+use carboy_wire::opening::Opening;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::gate::Gate;
+use crate::http::{self, Origin, Version};
+use crate::peek::peek;
+use crate::{tcp, tls};
+
+/// How long a client of a listed raw TCP far end may be silent before its server is let speak
+/// first (MySQL, SMTP, FTP, SSH do). Every protocol in which the client speaks first has spoken by then.
+const SERVER_FIRST_WAIT: Duration = Duration::from_millis(300);
+
+/// How long any other client may be silent. Nothing but HTTP and TLS can come of it, so this leaves
+/// time for connections that are opened ahead of their use.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Where a stream goes, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The far end's name, or its address where no name is known.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+    /// How it is known.
+    pub learnt: Learnt,
+}
+
+/// How a stream's far end is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learnt {
+    /// From a `CONNECT`'s authority.
+    Connect,
+    /// From the synthetic address that stands for a name.
+    Dns,
+    /// The client dialled an address that stands for no name.
+    Address,
+}
+
+/// Something that a client can be reached by.
+pub trait ClientIo: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static> ClientIo for IO {}
+
+impl Destination {
+    pub(crate) fn target(&self, scheme: Scheme) -> Target {
+        Target {
+            scheme,
+            host: self.host.clone(),
+            port: self.port,
+        }
+    }
+}
+
+/// Where the name came from and what it is, as a mismatch shows it.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.learnt {
+            Learnt::Connect => "CONNECT",
+            Learnt::Dns => "DNS",
+            Learnt::Address => "address",
+        };
+        write!(f, "{source} {}", self.host)
+    }
+}
+
+/// Serves one client's stream to its end, by what it opens with: TLS is intercepted or passed
+/// through, HTTP is served, and anything else is raw TCP, which the policy must list.
+///
+/// A stream on which nothing is ever said is no crossing, and leaves no receipt: racing clients open
+/// such connections all the time, and nothing outside learns of them.
+///
+/// The future is boxed: what is found inside TLS may be HTTP with a tunnel in it, so the types are
+/// recursive.
+pub fn serve_client_stream<IO: ClientIo>(
+    gate: Arc<Gate>,
+    io: IO,
+    to: Destination,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(serve(gate, io, to))
+}
+
+async fn serve<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
+    let Ok(peeked) = peek(io, silence_of(&gate, &to)).await else {
+        return;
+    };
+    if peeked.ended && peeked.is_silent() {
+        return;
+    }
+    let origin = || Origin::Fixed(to.target(Scheme::Http));
+    match peeked.opening {
+        Opening::Tls(hello) => tls::serve(gate, peeked.io, &hello, to).await,
+        Opening::BadTls(why) => tls::refuse_hello(&gate, peeked.io, &to, &why).await,
+        Opening::Http1 => http::serve(gate, peeked.io, origin(), Version::Http1).await,
+        Opening::Http2 => http::serve(gate, peeked.io, origin(), Version::Http2).await,
+        Opening::Undecided | Opening::Other => {
+            tcp::serve(gate, peeked.io, &to, tcp::Upstream::Clear).await;
+        }
+    }
+}
+
+/// How long to wait for a client's first word.
+pub(crate) fn silence_of(gate: &Gate, to: &Destination) -> Duration {
+    match gate.allows_tcp(&to.host, to.port) {
+        true => SERVER_FIRST_WAIT,
+        false => SILENCE_MAX,
+    }
+}
