@@ -5,7 +5,7 @@
 //! the asker's own machine; they are answered here and are no crossing.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,11 +50,16 @@ pub async fn serve_dns_udp(gate: Arc<Gate>, socket: UdpSocket) -> io::Result<()>
             Err(error) => return Err(error),
         };
         if let Some(answer) = answer(&gate, &message[..length]) {
-            // The client may be gone; the others are not.
-            if let Err(error) = socket.send_to(&answer, client).await {
-                tracing::debug!(%error, "a DNS answer could not be sent");
-            }
+            reply(&socket, &answer, client).await;
         }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an answer, to who asked")]
+async fn reply(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
+    // The client may be gone; the others are not.
+    if let Err(error) = socket.send_to(answer, client).await {
+        tracing::debug!(%error, "a DNS answer could not be sent");
     }
 }
 

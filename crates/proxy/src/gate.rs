@@ -197,6 +197,11 @@ impl Gate {
         self.engine.load().policy().tls(host, port)
     }
 
+    /// Whether the policy lists a host and port for raw TCP.
+    pub fn allows_tcp(&self, host: &Host, port: u16) -> bool {
+        self.engine.load().policy().allows_tcp(host, port)
+    }
+
     /// Swaps what judges. Crossings that are open keep what they were opened with.
     pub fn reload(&self, engine: Arc<Engine>) {
         self.engine.store(engine);

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod ca;
+mod dns;
 mod evidence;
 mod gate;
 pub mod http;
@@ -12,12 +13,19 @@ mod interceptor;
 pub mod limits;
 mod listen;
 mod names;
+mod peek;
 mod record;
+mod relay;
 mod resolve;
 mod roots;
+mod stream;
+mod tcp;
+mod tls;
+mod transparent;
 mod upstream;
 
 pub use ca::{CaError, CertificateAuthority};
+pub use dns::{serve_dns_tcp, serve_dns_udp};
 pub use evidence::{Evidence, EvidenceConfig, EvidenceError, signing_key};
 pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
 pub use interceptor::Interceptor;
@@ -25,4 +33,6 @@ pub use listen::{Listener, Role, serve};
 pub use names::{NAMES_MAX, Names, POOL_V4, POOL_V6, PoolExhausted, Synthetic};
 pub use resolve::{HostsError, HostsTable, Resolver};
 pub use roots::RootsError;
+pub use stream::{ClientIo, Destination, Learnt, serve_client_stream};
+pub use transparent::OriginalDestination;
 pub use upstream::{Upstream, UpstreamConfig};

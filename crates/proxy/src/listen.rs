@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::gate::Gate;
 use crate::http::{self, Origin, Version};
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
+use crate::transparent::{self, OriginalDestination};
 
 /// A socket that clients come to.
 pub struct Listener {
@@ -27,6 +28,8 @@ pub struct Listener {
 pub enum Role {
     /// An HTTP proxy.
     Forward,
+    /// The network: connections to anywhere are redirected to it.
+    Transparent(OriginalDestination),
 }
 
 /// Serves until `shutdown` ends; then clients may finish for a short while, and what is left is
@@ -108,6 +111,11 @@ async fn welcome(gate: Arc<Gate>, role: Role, stream: TcpStream) {
     }
     match role {
         Role::Forward => http::serve(gate, stream, Origin::Forward, Version::Http1).await,
+        Role::Transparent(original) => {
+            if let Err(error) = transparent::serve(gate, stream, &original).await {
+                tracing::warn!(%error, "where a connection was going could not be told");
+            }
+        }
     }
 }
 

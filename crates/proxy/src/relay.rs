@@ -65,8 +65,18 @@ where
     let activity = Activity::new();
     let mut moved = Moved::default();
     let ended = tokio::try_join!(
-        copy(&mut client_read, &mut server_write, &activity, &mut moved.from_client),
-        copy(&mut server_read, &mut client_write, &activity, &mut moved.from_server),
+        copy(
+            &mut client_read,
+            &mut server_write,
+            &activity,
+            &mut moved.from_client
+        ),
+        copy(
+            &mut server_read,
+            &mut client_write,
+            &activity,
+            &mut moved.from_server
+        ),
     );
     if let Err(error) = ended {
         tracing::debug!(%error, "a relay broke off");
@@ -134,7 +144,10 @@ mod tests {
         tokio::time::sleep(TUNNEL_IDLE_TIMEOUT / 2).await;
         server.write_all(b"ping").await.unwrap();
         relaying.await.unwrap();
-        assert_eq!(start.elapsed(), TUNNEL_IDLE_TIMEOUT + TUNNEL_IDLE_TIMEOUT / 2);
+        assert_eq!(
+            start.elapsed(),
+            TUNNEL_IDLE_TIMEOUT + TUNNEL_IDLE_TIMEOUT / 2
+        );
         drop(client);
     }
 }

@@ -86,7 +86,12 @@ where
     let mut received = 0;
     let ended = {
         let outbound = send(&mut pass, &mut client_read, &mut server_write, &activity);
-        let inbound = copy(&mut server_read, &mut client_write, &activity, &mut received);
+        let inbound = copy(
+            &mut server_read,
+            &mut client_write,
+            &activity,
+            &mut received,
+        );
         tokio::try_join!(outbound, async { inbound.await.map_err(Ended::Broken) })
     };
     match ended {
@@ -119,7 +124,10 @@ where
     let mut buffer = vec![0; RELAY_BUFFER_BYTES];
     let mut held = BytesMut::new();
     loop {
-        let read = activity.read(client, &mut buffer).await.map_err(Ended::Broken)?;
+        let read = activity
+            .read(client, &mut buffer)
+            .await
+            .map_err(Ended::Broken)?;
         if read == 0 {
             pass.close().map_err(Ended::Refused)?;
             server.write_all(&held).await.map_err(Ended::Broken)?;
@@ -133,7 +141,10 @@ where
         let released = pass.push(surface).map_err(Ended::Refused)?;
         held.extend_from_slice(&buffer[..read]);
         let released = released.min(held.len());
-        server.write_all(&held[..released]).await.map_err(Ended::Broken)?;
+        server
+            .write_all(&held[..released])
+            .await
+            .map_err(Ended::Broken)?;
         server.flush().await.map_err(Ended::Broken)?;
         held.advance(released);
         if held.len() > BODY_HOLD_BYTES_MAX {

@@ -52,8 +52,17 @@ pub(crate) async fn serve<IO: ClientIo>(
 }
 
 /// Refuses a stream that begins like TLS and goes on like something else.
-pub(crate) async fn refuse_hello<IO: ClientIo>(gate: &Arc<Gate>, io: IO, to: &Destination, why: &str) {
-    refuse(gate, to, Fault::Malformed(format!("bad ClientHello: {why}")));
+pub(crate) async fn refuse_hello<IO: ClientIo>(
+    gate: &Arc<Gate>,
+    io: IO,
+    to: &Destination,
+    why: &str,
+) {
+    refuse(
+        gate,
+        to,
+        Fault::Malformed(format!("bad ClientHello: {why}")),
+    );
     say(io, AlertDescription::DecodeError).await;
 }
 
@@ -62,8 +71,8 @@ fn agreed_host(hello: &ClientHello, to: &Destination) -> Result<Host, Fault> {
     let Some(name) = &hello.server_name else {
         return Ok(to.host.clone());
     };
-    let host = Host::parse(name)
-        .map_err(|_| Fault::Malformed("the SNI is not a host name".into()))?;
+    let host =
+        Host::parse(name).map_err(|_| Fault::Malformed("the SNI is not a host name".into()))?;
     if host == to.host || to.learnt == Learnt::Address {
         return Ok(host);
     }
@@ -89,7 +98,8 @@ async fn intercept<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
             return;
         }
         Err(_) => {
-            let why = format!("the client did not finish its TLS handshake in {TLS_HANDSHAKE_TIMEOUT:?}");
+            let why =
+                format!("the client did not finish its TLS handshake in {TLS_HANDSHAKE_TIMEOUT:?}");
             refuse(&gate, &to, Fault::Malformed(why));
             return;
         }
@@ -150,7 +160,10 @@ async fn open_tunnel(
 ) -> Result<TcpStream, Refused> {
     let target = to.target(Scheme::Tls);
     let mut pass = gate.open(tunnel(&target))?;
-    let spelt = hello.server_name.clone().unwrap_or_else(|| to.host.to_string());
+    let spelt = hello
+        .server_name
+        .clone()
+        .unwrap_or_else(|| to.host.to_string());
     pass.push(Surface {
         kind: SurfaceKind::Host,
         name: "",

@@ -65,17 +65,33 @@ mod tests {
         let synthetic = names.address("db.example", now).unwrap();
         let db = Host::parse("db.example").unwrap();
         for (address, host, learnt) in [
-            (SocketAddr::from((synthetic.v4, 5432)), db.clone(), Learnt::Dns),
+            (
+                SocketAddr::from((synthetic.v4, 5432)),
+                db.clone(),
+                Learnt::Dns,
+            ),
             (SocketAddr::from((synthetic.v6, 5432)), db, Learnt::Dns),
-            ("192.0.2.7:5432".parse().unwrap(), Host::parse("192.0.2.7").unwrap(), Learnt::Address),
-            ("198.18.9.9:5432".parse().unwrap(), Host::parse("198.18.9.9").unwrap(), Learnt::Address),
+            (
+                "192.0.2.7:5432".parse().unwrap(),
+                Host::parse("192.0.2.7").unwrap(),
+                Learnt::Address,
+            ),
+            (
+                "198.18.9.9:5432".parse().unwrap(),
+                Host::parse("198.18.9.9").unwrap(),
+                Learnt::Address,
+            ),
             (
                 "[::ffff:192.0.2.7]:5432".parse().unwrap(),
                 Host::parse("192.0.2.7").unwrap(),
                 Learnt::Address,
             ),
         ] {
-            let expect = Destination { host, port: 5432, learnt };
+            let expect = Destination {
+                host,
+                port: 5432,
+                learnt,
+            };
             assert_eq!(destination(&names, address, now), expect, "{address}");
         }
     }

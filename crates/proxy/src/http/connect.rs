@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use ::http::{Request, Response};
-use carboy_engine::{Crossing, CrossingKind, Scheme, Surface, SurfaceKind, Target};
-use carboy_wire::http::{Origin, connect_target};
+use carboy_engine::{Crossing, CrossingKind, Surface, SurfaceKind, Target};
+use carboy_wire::http::connect_target;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::exchange::refuse;
-use super::{Body, Client, Version};
+use super::{Body, Client};
 use crate::gate::{Gate, Refused};
+use crate::stream::{Destination, Learnt, serve_client_stream};
 
 /// A tunnel that was allowed and waits for its answer to be sent.
 pub(crate) struct Tunnel {
@@ -55,10 +56,11 @@ impl Tunnel {
                 return;
             }
         };
-        let target = Target {
-            scheme: Scheme::Http,
-            ..self.target
+        let to = Destination {
+            host: self.target.host,
+            port: self.target.port,
+            learnt: Learnt::Connect,
         };
-        super::serve(gate, stream, Origin::Fixed(target), Version::Http1).await;
+        serve_client_stream(gate, stream, to).await;
     }
 }
