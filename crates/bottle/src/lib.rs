@@ -17,7 +17,8 @@ mod trust;
 mod workspace;
 
 pub use carboy_sandbox::{DNS_PORT, Exit, GATE_PORT, Layer, Loss, Sockets};
-pub use carboy_sandbox::{init_if_requested, original_destination, terminal_is_raw};
+pub use carboy_sandbox::{init_if_requested, original_destination};
+pub use carboy_sandbox::{terminal_is_drawn_on, terminal_is_raw};
 pub use environment::{CA_BUNDLE, PROXY_URL, Variable, environment};
 pub use error::Error;
 pub use host::{HostFacts, SearchDir};

@@ -71,3 +71,9 @@ pub fn terminal_attached() -> bool {
 pub fn terminal_is_raw() -> bool {
     false
 }
+
+/// Whether the command reads its terminal key by key.
+#[must_use]
+pub fn terminal_is_drawn_on() -> bool {
+    false
+}

@@ -16,4 +16,4 @@ mod sys;
 
 pub use init::init_if_requested;
 pub use parent::{Ended, Prepared, original_destination, spawn, terminal_attached};
-pub use relay::terminal_is_raw;
+pub use relay::{terminal_is_drawn_on, terminal_is_raw};

@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios};
+use rustix::termios::{LocalModes, OptionalActions, Termios};
 
 use super::channel::{Channel, Order};
 
@@ -24,10 +25,24 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 static RAW: AtomicBool = AtomicBool::new(false);
 
+/// The bottle's terminal while its command runs, to ask how the command has set it.
+static INSIDE: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
 /// Whether this process has put its terminal in raw mode, so that a new line needs `\r\n`.
 #[must_use]
 pub fn terminal_is_raw() -> bool {
     RAW.load(Ordering::Relaxed)
+}
+
+/// Whether the command reads its terminal key by key, as full-screen programs and line editors
+/// do: a line that others print then spoils what it has drawn.
+#[must_use]
+pub fn terminal_is_drawn_on() -> bool {
+    let inside = INSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+    inside
+        .as_ref()
+        .and_then(|terminal| rustix::termios::tcgetattr(terminal).ok())
+        .is_some_and(|settings| !settings.local_modes.contains(LocalModes::ICANON))
 }
 
 /// Puts the terminal outside back as it was.
@@ -66,6 +81,12 @@ struct Terminal {
     pending: Vec<u8>,
     open: bool,
     _raw: Option<RawMode>,
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        *INSIDE.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// Moves bytes and signals between carboy's surroundings and the bottle.
@@ -185,6 +206,7 @@ impl Terminal {
             let settings = rustix::termios::tcgetattr(&outside)?;
             rustix::termios::tcsetattr(&inside, OptionalActions::Now, &settings)?;
         }
+        *INSIDE.lock().unwrap_or_else(PoisonError::into_inner) = Some(inside.try_clone()?);
         let raw = RawMode::enter()?;
         let input = raw.is_some();
         let terminal = Terminal {
