@@ -205,8 +205,9 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
                 return Poll::Ready(Ok(()));
             }
             if self.violated {
-                // After the refusal there is nothing more to read.
-                return Poll::Ready(Ok(()));
+                // Nothing more is read. An end would be taken for the client's leaving; the refusal
+                // closes the connection once it is written.
+                return Poll::Pending;
             }
             if self.held.is_empty() {
                 let before = buf.filled().len();

@@ -1,0 +1,10 @@
+//! The gate between real clients and real upstreams, all on the loopback.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these are the clients and the upstreams"
+)]
+
+mod evidence;
+mod forward;
+mod framing;
+mod support;
