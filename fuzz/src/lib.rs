@@ -1,0 +1,12 @@
+//! The invariants that the fuzz targets try to break, as plain functions of bytes.
+//!
+//! The same functions run over `seeds/` as an ordinary test of `carboy-wire`.
+#![forbid(unsafe_code)]
+
+mod engine;
+mod http;
+mod peek;
+
+pub use engine::{policy_file, views};
+pub use http::{http_head, url_target};
+pub use peek::{client_hello, dns_message};
