@@ -7,9 +7,10 @@ mod demo;
 mod policy;
 mod proxy;
 mod receipts;
+mod run;
 mod selftest;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cli::{Cli, Command};
 use crate::outcome::Outcome;
@@ -44,6 +45,6 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
             probe::run(only.as_deref())?;
             Ok(Outcome::Clean)
         }
-        _ => bail!("this build does not have the command yet"),
+        Command::Run(args) => run::run(&args),
     }
 }

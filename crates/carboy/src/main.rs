@@ -16,6 +16,7 @@ mod paths;
 mod policies;
 mod probe;
 mod refusals;
+mod serving;
 mod stage;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use clap::Parser;
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
+    carboy_bottle::init_if_requested();
     let cli = Cli::parse();
     match commands::dispatch(cli) {
         Ok(outcome) => outcome.into(),

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use carboy_bottle::{
-    Exit, HostFacts, Loss, Plan, Sockets, Spec, Variable, Workspace, WorkspaceMode,
+    HostFacts, Plan, Spec, Variable, Workspace, WorkspaceMode, environment, launch, plan,
 };
-use carboy_proxy::{CertificateAuthority, Gate};
+use carboy_engine::Policy;
+use carboy_proxy::{CertificateAuthority, Totals};
 
-use crate::assemble::{self, Parts};
+use crate::assemble::Parts;
 use crate::cli::{self, RunArgs};
 use crate::outcome::Outcome;
 use crate::output::{self, Format};
 use crate::paths;
 use crate::policies;
 use crate::refusals::{Refusals, Screen, Silence};
+use crate::serving::Serving;
 
 /// Runs the command in a bottle, or prints the plan of it.
 pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
@@ -25,17 +28,166 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     let chosen = policies::choose(choice)?;
     let state = paths::state_dir()?;
     let authority = CertificateAuthority::generate()?;
-    let name = bottle_name()?;
-    let spec = spec(args, &name, &state, &authority)?;
-    let plan = carboy_bottle::plan(&spec, &HostFacts::gather(&host_environment())?)?;
+    let spec = spec(args, &state, &authority)?;
+    let plan = plan(&spec, &HostFacts::gather(&spec_environment())?)?;
     if args.dry_run {
         return print_plan(&plan, args.format);
     }
     if !args.quiet {
         policies::advise(&chosen, choice, &spec.workspace.dir);
     }
-    let refusals = (!args.quiet).then_some(());
-    launch(plan, |sockets| {
-        todo!()
+    open(
+        args,
+        plan,
+        chosen.policy,
+        Bottle {
+            name: &spec.name,
+            state: &state,
+            authority,
+        },
+    )
+}
+
+/// What a bottle's gate needs beside the policy.
+struct Bottle<'a> {
+    name: &'a str,
+    state: &'a Path,
+    authority: CertificateAuthority,
+}
+
+fn open(args: &RunArgs, plan: Plan, policy: Policy, bottle: Bottle<'_>) -> Result<Outcome> {
+    // The threads of the gate start with the sockets, after the bottle's process: the signals
+    // that are the command's must be blocked in them too.
+    let ended = launch(plan, |sockets| {
+        let refusals = (!args.quiet).then(|| Refusals::start(BottleScreen));
+        let observer = refusals
+            .as_ref()
+            .map_or_else(|| Arc::new(Silence) as _, Refusals::observer);
+        let parts = Parts {
+            policy,
+            name: bottle.name,
+            bottle: true,
+            state: bottle.state,
+            upstream: &args.upstream,
+            authority: bottle.authority,
+            observer,
+        };
+        Serving::start(parts, sockets).map(|serving| (serving, refusals))
+    });
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => return command_failure(error),
+    };
+    let (serving, refusals) = ended.gate;
+    let receipts = serving.receipts();
+    let totals = serving.stop();
+    if let Some(refusals) = refusals {
+        refusals.finish();
+        for loss in &ended.lost {
+            output::note(format_args!(
+                "warning: ran without {}: {}",
+                loss.layer, loss.reason
+            ));
+        }
+        if let Some(upper) = &ended.workspace_upper {
+            output::note(format_args!(
+                "the workspace's changes are in {}",
+                upper.display()
+            ));
+        }
+        close(&totals?, receipts.as_deref());
+    }
+    Ok(Outcome::Command(ended.exit.code()))
+}
+
+/// A command that is not there is told as a shell tells it.
+fn command_failure(error: carboy_bottle::Error) -> Result<Outcome> {
+    match error.exit_code() {
+        code @ (126 | 127) => {
+            output::error(&error.into());
+            Ok(Outcome::Command(code))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn close(totals: &Totals, receipts: Option<&Path>) {
+    let Totals {
+        crossings,
+        refusals,
+    } = totals;
+    let receipts = receipts.map_or_else(
+        || "no receipts".to_owned(),
+        |path| format!("receipts in {}", path.display()),
+    );
+    output::note(format_args!(
+        "{crossings} crossings, {refusals} refused; {receipts}"
+    ));
+}
+
+fn print_plan(plan: &Plan, format: Format) -> Result<Outcome> {
+    match format {
+        Format::Text => output::print(plan)?,
+        Format::Json => output::json(plan)?,
+    }
+    Ok(Outcome::Clean)
+}
+
+fn spec(args: &RunArgs, state: &Path, authority: &CertificateAuthority) -> Result<Spec> {
+    let asked: Vec<Variable> = args
+        .env
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+    Ok(Spec {
+        name: bottle_name()?,
+        command: args.command.clone(),
+        workspace: workspace(args)?,
+        env: environment(&spec_environment(), &asked)?,
+        ca_certificate_pem: authority.certificate_pem().into(),
+        state_dir: state.to_owned(),
+        read_only: args.read_only.clone(),
+        read_write: args.read_write.clone(),
+        best_effort: args.best_effort,
     })
+}
+
+fn spec_environment() -> BTreeMap<OsString, OsString> {
+    env::vars_os().collect()
+}
+
+fn workspace(args: &RunArgs) -> Result<Workspace> {
+    let mode = match args.workspace {
+        cli::WorkspaceMode::Bind => WorkspaceMode::Bind,
+        cli::WorkspaceMode::Overlay => WorkspaceMode::Overlay,
+        cli::WorkspaceMode::None => WorkspaceMode::None,
+    };
+    let named = args.workspace_dir.is_some();
+    let dir = match &args.workspace_dir {
+        Some(dir) => dir.clone(),
+        None => env::current_dir().context("the current directory is gone")?,
+    };
+    let dir = dir
+        .canonicalize()
+        .with_context(|| format!("cannot find the workspace {}", dir.display()))?;
+    Ok(Workspace { mode, dir, named })
+}
+
+/// A name that no other bottle of this user has, as far as chance goes.
+fn bottle_name() -> Result<String> {
+    let tag = data_encoding::HEXLOWER.encode(&crate::stage::random()?[..4]);
+    Ok(format!("bottle-{tag}"))
+}
+
+/// The terminal that the bottle's command draws on.
+struct BottleScreen;
+
+impl Screen for BottleScreen {
+    fn is_busy(&self) -> bool {
+        carboy_bottle::terminal_is_drawn_on()
+    }
+
+    fn is_raw(&self) -> bool {
+        carboy_bottle::terminal_is_raw()
+    }
 }

@@ -177,9 +177,11 @@ fn datagram(to: SocketAddr, content: &[u8]) -> io::Result<Vec<u8>> {
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.set_read_timeout(Some(ANSWER_WAIT))?;
-    socket.send_to(content, to)?;
+    // A connected socket is told when nothing listens there.
+    socket.connect(to)?;
+    socket.send(content)?;
     let mut answer = vec![0; 1500];
-    let (length, _) = socket.recv_from(&mut answer)?;
+    let length = socket.recv(&mut answer)?;
     answer.truncate(length);
     Ok(answer)
 }
