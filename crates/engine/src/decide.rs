@@ -44,9 +44,10 @@ impl Bench<'_> {
 
     /// What comes in unread is a lesser evil than what goes out unread.
     pub(crate) fn severity(&self, sighting: &Sighting) -> Severity {
-        match (sighting.rule.class, self.direction) {
-            (Class::Opaque, Direction::Inbound) => sighting.severity.min(Severity::Medium),
-            _ => sighting.severity,
+        let incoming = self.direction == Direction::Inbound;
+        match incoming && sighting.rule.class == Class::Opaque {
+            true => sighting.severity.min(Severity::Medium),
+            false => sighting.severity,
         }
     }
 

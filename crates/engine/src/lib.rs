@@ -13,7 +13,6 @@ mod entropy;
 mod finding;
 mod host;
 mod inspection;
-mod joined;
 mod policy;
 mod refusal;
 mod rule_ids;

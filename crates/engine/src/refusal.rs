@@ -18,24 +18,15 @@ const EXEMPTION_DAYS: u64 = 30;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
     pub(crate) target: &'a Target,
-    /// Whether the host name holds a secret, and so is not repeated.
-    pub(crate) secret_host: bool,
+    /// What to say instead of a host name that holds a secret: a pattern that covers it.
+    pub(crate) alias: Option<&'a str>,
 }
 
 impl Named<'_> {
+    /// In words, and as a pattern in a policy line.
     fn host(&self) -> String {
-        match self.secret_host {
-            true => "a host whose name holds a secret".to_owned(),
-            false => self.target.host.to_string(),
-        }
-    }
-
-    /// As a pattern in a policy line.
-    fn pattern(&self) -> String {
-        match self.secret_host {
-            true => "THE-HOST".to_owned(),
-            false => self.target.host.to_string(),
-        }
+        self.alias
+            .map_or_else(|| self.target.host.to_string(), str::to_owned)
     }
 
     fn host_and_port(&self) -> String {
@@ -67,7 +58,7 @@ pub(crate) fn not_allowed(named: Named<'_>) -> Refusal {
     );
     let remedy = format!(
         "add to the policy:\negress:\n  allow: [\"{}\"]",
-        named.pattern()
+        named.host()
     );
     refusal(Reason::HostNotAllowed, "egress.allow", message, remedy)
 }
@@ -77,7 +68,7 @@ pub(crate) fn tcp_not_allowed(named: Named<'_>) -> Refusal {
         "raw TCP to {} is not listed in the policy",
         named.host_and_port()
     );
-    let (host, port) = (named.pattern(), named.target.port);
+    let (host, port) = (named.host(), named.target.port);
     let remedy = format!("add to the policy:\negress:\n  tcp: [\"{host}:{port}\"]");
     refusal(Reason::HostNotAllowed, "egress.tcp", message, remedy)
 }
@@ -149,10 +140,10 @@ pub(crate) fn content(
     unix_seconds: u64,
 ) -> Refusal {
     let way = match direction {
-        Direction::Outbound => "on its way to",
-        Direction::Inbound => "on its way in from",
+        Direction::Outbound => ", on its way to",
+        Direction::Inbound => ", on its way in from",
     };
-    let message = format!("{} in {} {way} {}", rule.title, finding.locus, named.host());
+    let message = format!("{} in {}{way} {}", rule.title, finding.locus, named.host());
     let mut refusal = refusal(reason(rule.class), rule.id, message, String::new());
     refusal.remedy = content_remedy(rule, finding, named, unix_seconds);
     refusal.locus = Some(finding.locus.clone());
@@ -174,7 +165,7 @@ fn content_remedy(rule: &Rule, finding: &Finding, named: Named<'_>, unix_seconds
     if rule.origin == Origin::Floor {
         return "no policy can allow this: take it out of what is sent".to_owned();
     }
-    let (id, host, surface) = (rule.id, named.pattern(), finding.locus.surface);
+    let (id, host, surface) = (rule.id, named.host(), finding.locus.surface);
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
     let exempt = format!(
         "inspect:\n  exempt:\n    - {{rule: {id}, host: \"{host}\", surface: {}, \
@@ -182,7 +173,7 @@ fn content_remedy(rule: &Rule, finding: &Finding, named: Named<'_>, unix_seconds
         surface.as_str()
     );
     let may_have_home = rule.class == Class::Secret && surface == SurfaceKind::Header;
-    match may_have_home && !named.secret_host {
+    match may_have_home && named.alias.is_none() {
         true => format!(
             "if {host} is where this credential belongs, add to the policy:\n\
              inspect:\n  homes:\n    {id}: [\"{host}\"]\nor, if it is no secret:\n{exempt}"

@@ -80,8 +80,8 @@ pub(crate) struct OverLimit {
 }
 
 impl Session {
-    /// Spends `amount` of a budget, for the site and for the session. Bytes may overdraw once, as
-    /// they are counted when they have come.
+    /// Spends `amount` of a budget, for the site and for the session. What does not fit is refused
+    /// whole, so that a stream is judged alike however it is cut.
     pub(crate) fn spend(
         &self,
         site: &str,
@@ -97,13 +97,13 @@ impl Session {
         if let Some(limit) = own {
             let bucket = meter.of_spent(&mut state.site(site, at).spent);
             bucket
-                .check(limit, at)
+                .check(limit, amount, at)
                 .map_err(|wait| meter.over("site", limit, wait))?;
         }
         if let Some(limit) = whole {
             let bucket = meter.of_spent(&mut state.whole);
             bucket
-                .check(limit, at)
+                .check(limit, amount, at)
                 .map_err(|wait| meter.over("session", limit, wait))?;
             bucket.level += amount as f64;
         }
@@ -192,17 +192,17 @@ impl State {
 }
 
 impl Bucket {
-    /// Drains, and says whether there is room; if not, how many seconds until there is.
-    fn check(&mut self, limit: u64, at: Duration) -> Result<(), u64> {
+    /// Drains, and says whether there is room; if not, how many seconds until there is, or until
+    /// the bucket is empty where there never is.
+    fn check(&mut self, limit: u64, amount: u64, at: Duration) -> Result<(), u64> {
         let rate = limit as f64 / MINUTE.as_secs_f64();
         let drained = at.saturating_sub(self.at).as_secs_f64() * rate;
         self.level = (self.level - drained).max(0.0);
         self.at = self.at.max(at);
-        // A whole unit of room: a bucket that is full to a fraction is full.
-        let over = self.level + 1.0 - limit as f64;
+        let over = self.level + amount as f64 - limit as f64;
         match over <= 0.0 {
             true => Ok(()),
-            false => Err((over / rate).ceil().max(1.0) as u64),
+            false => Err((over.min(self.level) / rate).ceil().max(1.0) as u64),
         }
     }
 }

@@ -1,0 +1,302 @@
+//! What a crossing holds: each kind of surface, and streams.
+
+use super::Inspection;
+use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
+use crate::finding::{Action, Class, Finding, Locus, Severity};
+use crate::host::Host;
+use crate::refusal;
+use crate::rules::Rule;
+use crate::scan::{BudgetSpent, Sighting, Stream};
+use crate::session::{Meter, Session};
+use crate::{entropy, shape};
+
+/// The longest `content-encoding` that is kept: ten codings.
+const ENCODING_BYTES_MAX: usize = 128;
+/// The longest path that exemptions are matched against.
+const PATH_BYTES_MAX: usize = 4096;
+/// The longest name of a surface that a finding repeats. A longer one may be content.
+const NAME_BYTES_MAX: usize = 48;
+
+impl Inspection {
+    pub(super) fn push_host(&mut self, raw: &[u8], now: Time) {
+        let same = matches!(&self.target.host, Host::Name(name) if name.as_bytes() == raw);
+        if !same {
+            self.scan(SurfaceKind::Host, "", raw, now);
+        }
+    }
+
+    pub(super) fn push_url(&mut self, url: &[u8], now: Time) {
+        let parts = shape::Parts::of(url);
+        self.keep_path(parts.path(url));
+        let mut wrong = Vec::new();
+        let length_max = self.engine.policy.limits().url_bytes as usize;
+        shape::judge(url, length_max, &mut wrong);
+        for (rule, at) in wrong {
+            self.sight(rule, SurfaceKind::Url, "", at, url, now);
+        }
+        if self.is_stopped() {
+            return;
+        }
+        let mut found = Vec::new();
+        let scanned = self.scan_into(SurfaceKind::Url, url, &mut found);
+        self.settle_scan(scanned, SurfaceKind::Url);
+        for sighting in found {
+            let offset = usize::try_from(sighting.offset).unwrap_or(usize::MAX);
+            let (kind, key) = parts.locate(url, offset);
+            self.judge(sighting, kind, &shown_name(key), now);
+        }
+        self.url.clear();
+        self.url
+            .extend_from_slice(&url[..url.len().min(length_max)]);
+    }
+
+    pub(super) fn keep_path(&mut self, path: &[u8]) {
+        let path = &path[..path.len().min(PATH_BYTES_MAX)];
+        self.path = String::from_utf8_lossy(path).into_owned();
+    }
+
+    /// Whether the scan of the URL has seen these bytes.
+    pub(super) fn is_seen(&self, bytes: &[u8]) -> bool {
+        memchr::memmem::find(&self.url, bytes).is_some()
+    }
+
+    pub(super) fn push_path(&mut self, next: Surface<'_>, now: Time) {
+        if !self.is_seen(next.bytes) {
+            self.keep_path(next.bytes);
+            self.scan(next.kind, next.name, next.bytes, now);
+        }
+        let mut segments = next.bytes.split(|b| *b == b'/');
+        if let Some(odd) = segments.find(|segment| entropy::is_encoded_value(segment)) {
+            self.sight(&shape::PATH_ENTROPY, next.kind, "", 0, odd, now);
+        }
+    }
+
+    pub(super) fn push_query(&mut self, next: Surface<'_>, now: Time) {
+        if !self.is_seen(next.bytes) {
+            self.scan(next.kind, next.name, next.bytes, now);
+        }
+        self.queries.add(next.bytes);
+        if !entropy::is_signature_item(next.name.as_bytes())
+            && entropy::is_encoded_value(next.bytes)
+        {
+            self.sight(
+                &shape::QUERY_ENTROPY,
+                next.kind,
+                next.name,
+                0,
+                next.bytes,
+                now,
+            );
+        }
+    }
+
+    pub(super) fn push_header(&mut self, next: Surface<'_>, now: Time) {
+        if next.name.eq_ignore_ascii_case("content-encoding") && next.kind == SurfaceKind::Header {
+            self.keep_encoding(next.bytes);
+        }
+        self.headers.add(next.bytes);
+        self.scan(next.kind, next.name, next.bytes, now);
+    }
+
+    pub(super) fn keep_encoding(&mut self, value: &[u8]) {
+        let value = String::from_utf8_lossy(&value[..value.len().min(ENCODING_BYTES_MAX)]);
+        if self.encoding.len() + value.len() <= 2 * ENCODING_BYTES_MAX {
+            if !self.encoding.is_empty() {
+                self.encoding.push_str(", ");
+            }
+            self.encoding.push_str(&value);
+        }
+    }
+
+    /// A credential cut over several query items or headers is whole where they meet.
+    pub(super) fn judge_joined(&mut self, now: Time) {
+        if self.kind.direction() == Direction::Inbound {
+            return;
+        }
+        let queries = std::mem::take(&mut self.queries);
+        let headers = std::mem::take(&mut self.headers);
+        for (joined, kind) in [
+            (queries, SurfaceKind::Query),
+            (headers, SurfaceKind::Header),
+        ] {
+            if joined.pieces() < 2 || self.is_stopped() {
+                continue;
+            }
+            let mut found = Vec::new();
+            let scanned = self.scan_into(kind, joined.bytes(), &mut found);
+            self.settle_scan(scanned, kind);
+            found.retain(|own| {
+                own.rule.class == Class::Secret
+                    && own.severity >= Severity::High
+                    && joined.is_cut(own.offset, own.len)
+                    && !self.docket.has(own.rule.id, kind)
+            });
+            for sighting in found {
+                self.judge(sighting, kind, "", now);
+            }
+        }
+    }
+
+    pub(super) fn push_stream(&mut self, next: Surface<'_>, session: &Session, now: Time) -> usize {
+        let meter = match self.kind.direction() {
+            Direction::Outbound => Meter::Upload,
+            Direction::Inbound => Meter::Download,
+        };
+        self.spend(meter, next.bytes.len() as u64, session, now);
+        if self.is_stopped() {
+            return 0;
+        }
+        let mut stream = self
+            .stream
+            .take()
+            .unwrap_or_else(|| self.open_stream(next.kind));
+        let mut found = Vec::new();
+        let mut budget = std::mem::take(&mut self.budget);
+        let bench = self.bench(now);
+        let holds = |own: &Sighting| {
+            !self.is_audit() && bench.action(own, next.kind) == Some(Action::Block)
+        };
+        let released = stream.push(
+            &self.engine.scanner,
+            next.bytes,
+            &holds,
+            &mut budget,
+            &mut found,
+        );
+        self.budget = budget;
+        self.stream = Some(stream);
+        for sighting in found {
+            self.judge(sighting, next.kind, "", now);
+        }
+        match released {
+            Ok(released) => released,
+            Err(BudgetSpent) => {
+                self.settle_scan(Err(BudgetSpent), next.kind);
+                next.bytes.len()
+            }
+        }
+    }
+
+    pub(super) fn open_stream(&self, kind: SurfaceKind) -> Stream {
+        let encoding =
+            (!self.encoding.is_empty() && kind == SurfaceKind::Body).then_some(&*self.encoding);
+        Stream::new(kind, self.kind.direction(), encoding)
+    }
+
+    pub(super) fn finish_stream(&mut self, now: Time) {
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
+        let kind = match self.kind {
+            CrossingKind::TcpConnection | CrossingKind::Tunnel => SurfaceKind::Stream,
+            CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
+                SurfaceKind::Body
+            }
+        };
+        let mut found = Vec::new();
+        let mut budget = std::mem::take(&mut self.budget);
+        let bench = self.bench(now);
+        let holds =
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+        let ended = stream.finish(&self.engine.scanner, &holds, &mut budget, &mut found);
+        self.budget = budget;
+        self.settle_scan(ended, kind);
+        for sighting in found {
+            self.judge(sighting, kind, "", now);
+        }
+    }
+
+    pub(super) fn scan(&mut self, kind: SurfaceKind, name: &str, bytes: &[u8], now: Time) {
+        let mut found = Vec::new();
+        let scanned = self.scan_into(kind, bytes, &mut found);
+        self.settle_scan(scanned, kind);
+        for sighting in found {
+            self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
+        }
+    }
+
+    pub(super) fn scan_into(
+        &mut self,
+        kind: SurfaceKind,
+        bytes: &[u8],
+        found: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        let direction = self.kind.direction();
+        self.engine
+            .scanner
+            .scan(kind, direction, bytes, &mut self.budget, found)
+    }
+
+    pub(super) fn settle_scan(&mut self, scanned: Result<(), BudgetSpent>, kind: SurfaceKind) {
+        if scanned.is_err() {
+            self.docket
+                .refuse(Severity::High, refusal::work_spent(self.named(), kind));
+        }
+    }
+
+    /// One of the engine's own rules has seen something.
+    pub(super) fn sight(
+        &mut self,
+        rule: &'static Rule,
+        kind: SurfaceKind,
+        name: &str,
+        offset: usize,
+        bytes: &[u8],
+        now: Time,
+    ) {
+        let sighting = Sighting {
+            rule,
+            severity: rule.severity,
+            offset: offset as u64,
+            len: bytes.len() as u64,
+            via: Vec::new(),
+            fingerprint: self.engine.scanner.fingerprint(bytes),
+        };
+        self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
+    }
+
+    pub(super) fn judge(&mut self, sighting: Sighting, kind: SurfaceKind, name: &str, now: Time) {
+        if sighting.rule.class == Class::Secret && kind == SurfaceKind::Host {
+            self.hide_host();
+        }
+        let bench = self.bench(now);
+        let Some(action) = bench.action(&sighting, kind) else {
+            return;
+        };
+        let finding = Finding {
+            rule: sighting.rule.id.into(),
+            class: sighting.rule.class,
+            severity: bench.severity(&sighting),
+            action,
+            locus: Locus {
+                surface: kind,
+                name: name.into(),
+                offset: sighting.offset,
+                via: sighting.via,
+            },
+            fingerprint: sighting.fingerprint,
+        };
+        if action == Action::Block {
+            let direction = self.kind.direction();
+            let refusal = refusal::content(
+                sighting.rule,
+                &finding,
+                self.named(),
+                direction,
+                now.unix_seconds,
+            );
+            self.docket.refuse(finding.severity, refusal);
+        }
+        self.docket.record(finding);
+    }
+}
+
+/// A surface's name as a finding may repeat it: empty where it could be content.
+fn shown_name(name: &[u8]) -> String {
+    let plain =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');
+    match std::str::from_utf8(name) {
+        Ok(text) if name.len() <= NAME_BYTES_MAX && name.iter().all(plain) => text.to_owned(),
+        Ok(_) | Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,257 @@
+//! The order of checks, once for every adapter.
+
+mod content;
+mod joined;
+mod route;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, Target, Time};
+use crate::decide::{Bench, Docket};
+use crate::finding::Severity;
+use crate::host::{Host, HostPattern};
+use crate::policy::{Mode, Policy};
+use crate::refusal::{self, Named};
+use crate::rules::Rule;
+use crate::scan::{Budget, Scanner, Stream};
+use crate::session::{Meter, Session};
+use crate::verdict::{Fault, Permit, Verdict};
+
+use joined::Joined;
+
+/// A compiled policy and its rules: what judges. Immutable; a reload makes a new one.
+#[derive(Debug)]
+pub struct Engine {
+    policy: Policy,
+    scanner: Scanner,
+    homes: HashMap<&'static str, Vec<HostPattern>>,
+}
+
+/// What the shell must do next.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// This many held stream bytes may go on. Zero for surfaces that are not streams.
+    Release(usize),
+    /// Keep what is held and give more.
+    Hold,
+    /// Find this out and call [`Inspection::answer`].
+    Ask(Question),
+    /// The upstream may be opened with this permit.
+    Connect(Permit),
+    /// [`Inspection::finish`] now returns a block.
+    Stop,
+}
+
+/// What only the shell can find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// All addresses of this host.
+    Resolve(Host),
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The addresses, in the resolver's order.
+    Addresses(Vec<IpAddr>),
+}
+
+/// One crossing being judged. Every inspection ends in [`Inspection::finish`] or
+/// [`Inspection::fail`].
+#[derive(Debug)]
+pub struct Inspection {
+    engine: Arc<Engine>,
+    kind: CrossingKind,
+    target: Target,
+    site: Box<str>,
+    /// The path, for exemptions.
+    path: String,
+    /// The URL as pushed: what it contains need not be scanned again.
+    url: Vec<u8>,
+    /// What refusals say instead of a host name that holds a secret.
+    alias: Option<String>,
+    queries: Joined,
+    headers: Joined,
+    encoding: String,
+    stream: Option<Stream>,
+    budget: Budget,
+    docket: Docket,
+}
+
+impl Engine {
+    /// Compiles a policy. `key` keys the fingerprints of findings.
+    pub fn new(policy: Policy, key: [u8; 32]) -> Self {
+        let homes = Scanner::rules().iter().map(|rule| {
+            let home = rule.home.iter().map(|text| HostPattern::parse(text));
+            (
+                rule.id,
+                home.map(|pattern| pattern.expect("every rule's homes are tested to parse"))
+                    .collect(),
+            )
+        });
+        Self {
+            policy,
+            scanner: Scanner::new(key),
+            homes: homes.collect(),
+        }
+    }
+
+    /// The policy that judges.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Opens an inspection of one crossing: host lists, the shape of the name and its content are
+    /// judged at once.
+    pub fn open(
+        self: &Arc<Self>,
+        head: Crossing<'_>,
+        session: &Session,
+        now: Time,
+    ) -> (Inspection, Step) {
+        let mut inspection = Inspection {
+            engine: Arc::clone(self),
+            kind: head.kind,
+            target: head.target.clone(),
+            site: head.target.host.site(),
+            path: String::new(),
+            url: Vec::new(),
+            alias: None,
+            queries: Joined::default(),
+            headers: Joined::default(),
+            encoding: String::new(),
+            stream: None,
+            budget: Budget::default(),
+            docket: Docket::default(),
+        };
+        if head.kind.direction() == Direction::Outbound {
+            inspection.judge_host(session, now);
+        }
+        let step = inspection.step(Step::Release(0));
+        (inspection, step)
+    }
+
+    pub(crate) fn is_home(&self, rule: &Rule, host: &Host, port: u16) -> bool {
+        let homes = self.homes.get(rule.id);
+        homes.is_some_and(|homes| homes.iter().any(|home| home.covers(host, port)))
+    }
+}
+
+impl Inspection {
+    /// Judges the next piece of content.
+    ///
+    /// For a stream ([`SurfaceKind::Body`], [`SurfaceKind::Stream`]) the shell holds the bytes and
+    /// sends on only what [`Step::Release`] names, oldest first.
+    pub fn push(&mut self, next: Surface<'_>, session: &Session, now: Time) -> Step {
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        let mut released = 0;
+        match next.kind {
+            SurfaceKind::Host => self.push_host(next.bytes, now),
+            SurfaceKind::Url => self.push_url(next.bytes, now),
+            SurfaceKind::Path => self.push_path(next, now),
+            SurfaceKind::Query => self.push_query(next, now),
+            SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, now),
+            SurfaceKind::Body | SurfaceKind::Stream => {
+                released = self.push_stream(next, session, now);
+            }
+        }
+        self.step(Step::Release(released))
+    }
+
+    /// Says that everything that decides where the crossing goes has been pushed, and asks for
+    /// leave to connect: [`Step::Ask`], [`Step::Connect`] or [`Step::Stop`].
+    pub fn connect(&mut self, session: &Session, now: Time) -> Step {
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        self.judge_joined(now);
+        if !self.is_stopped() {
+            self.spend(Meter::Request, 1, session, now);
+        }
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        match &self.target.host {
+            host if host.is_host_internal() => self.pin_host_service(),
+            Host::Name(_) => Step::Ask(Question::Resolve(self.target.host.clone())),
+            Host::Addr(addr) => self.pin(&[*addr]),
+        }
+    }
+
+    /// Takes the answer to a [`Step::Ask`].
+    pub fn answer(&mut self, answer: Answer, _session: &Session, _now: Time) -> Step {
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        let Answer::Addresses(addresses) = answer;
+        self.pin(&addresses)
+    }
+
+    /// Ends the inspection: after it, and after the receipt, the last held bytes may go on.
+    pub fn finish(mut self, _session: &Session, now: Time) -> Verdict {
+        if !self.is_stopped() {
+            self.judge_joined(now);
+            self.finish_stream(now);
+        }
+        let (mode, digest) = (self.mode(), self.engine.policy.digest());
+        self.docket.decide(mode, digest)
+    }
+
+    /// Ends the inspection with a fault that the shell met. Always a block.
+    pub fn fail(self, fault: Fault, _session: &Session, _now: Time) -> Verdict {
+        let refusal = refusal::fault(&fault, self.named());
+        let (mode, digest) = (self.mode(), self.engine.policy.digest());
+        self.docket.fail(refusal, mode, digest)
+    }
+}
+
+impl Inspection {
+    fn spend(&mut self, meter: Meter, amount: u64, session: &Session, now: Time) {
+        let spent = session.spend(&self.site, meter, amount, self.engine.policy.limits(), now);
+        if let Err(over) = spent {
+            self.docket
+                .refuse(Severity::High, refusal::over_limit(self.named(), &over));
+        }
+    }
+
+    fn bench(&self, now: Time) -> Bench<'_> {
+        Bench {
+            engine: &self.engine,
+            direction: self.kind.direction(),
+            target: &self.target,
+            path: &self.path,
+            now,
+        }
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            target: &self.target,
+            alias: self.alias.as_deref(),
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.engine.policy.mode()
+    }
+
+    fn is_audit(&self) -> bool {
+        self.mode() == Mode::Audit
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.docket.is_stopped(self.mode())
+    }
+
+    fn step(&self, otherwise: Step) -> Step {
+        match self.is_stopped() {
+            true => Step::Stop,
+            false => otherwise,
+        }
+    }
+}

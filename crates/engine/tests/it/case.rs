@@ -1,0 +1,314 @@
+//! Reads `cases/*.yaml`, and runs one case through an inspection.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carboy_engine::{
+    Answer, Crossing, CrossingKind, Decision, Engine, Host, Policy, Preset, Question, Scheme,
+    Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
+};
+use serde::Deserialize;
+
+/// 2026-01-01T00:00Z.
+const START: u64 = 1_767_225_600;
+const PUBLIC: &str = "93.184.216.34";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseFile {
+    cases: Vec<Case>,
+}
+
+/// One case as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    #[serde(default = "balanced")]
+    policy: String,
+    #[serde(default = "http_request")]
+    crossing: String,
+    url: Option<String>,
+    target: Option<String>,
+    method: Option<String>,
+    #[serde(default)]
+    headers: Vec<String>,
+    body: Option<String>,
+    body_base64: Option<String>,
+    #[serde(default = "once")]
+    times: u64,
+    #[serde(default)]
+    every: u64,
+    resolve: Option<Vec<IpAddr>>,
+    pub(crate) expect: String,
+    pub(crate) rule: Option<String>,
+    pub(crate) surface: Option<String>,
+    #[serde(default)]
+    pub(crate) findings: Vec<String>,
+    pub(crate) shadow: Option<String>,
+    pub(crate) resolves: Option<bool>,
+}
+
+fn balanced() -> String {
+    "balanced".into()
+}
+
+fn http_request() -> String {
+    "http-request".into()
+}
+
+fn once() -> u64 {
+    1
+}
+
+/// What came of one crossing.
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) resolved: bool,
+    /// Body bytes that were let go before the verdict.
+    pub(crate) released: usize,
+}
+
+/// Every case of every file.
+pub(crate) fn all() -> Vec<Case> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
+    let entries = std::fs::read_dir(dir).expect("the corpus");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path)
+            .expect("a file")
+            .replace("<>", "");
+        let file: CaseFile = serde_saphyr::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        file.cases
+    };
+    paths.iter().flat_map(read).collect()
+}
+
+impl Case {
+    /// The engine that judges this case.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        let policy = match Preset::named(&self.policy) {
+            Some(preset) => Policy::preset(preset),
+            None => {
+                Policy::parse(&self.policy, &self.name).unwrap_or_else(|error| panic!("{error}"))
+            }
+        };
+        Arc::new(Engine::new(policy, [7; 32]))
+    }
+
+    /// The body.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let decode = |text: &String| {
+            let text: String = text.split_whitespace().collect();
+            data_encoding::BASE64
+                .decode(text.as_bytes())
+                .expect("base64")
+        };
+        let plain = self.body.as_ref().map(|text| text.clone().into_bytes());
+        plain
+            .or_else(|| self.body_base64.as_ref().map(decode))
+            .unwrap_or_default()
+    }
+
+    /// Runs the case with its body in these pieces.
+    pub(crate) fn run(&self, engine: &Arc<Engine>, pieces: &[&[u8]]) -> Outcome {
+        let session = Session::default();
+        for index in 1..self.times {
+            let outcome = self.cross(engine, &session, pieces, index - 1);
+            assert!(
+                matches!(outcome.verdict.decision, Decision::Allow),
+                "{}: crossing {index} of {}: {:?}",
+                self.name,
+                self.times,
+                outcome.verdict
+            );
+        }
+        self.cross(engine, &session, pieces, self.times - 1)
+    }
+
+    fn cross(
+        &self,
+        engine: &Arc<Engine>,
+        session: &Session,
+        pieces: &[&[u8]],
+        index: u64,
+    ) -> Outcome {
+        let elapsed = Duration::from_millis(index * self.every);
+        let now = Time {
+            elapsed,
+            unix_seconds: START + elapsed.as_secs(),
+        };
+        let target = self.target_at(index);
+        let crossing = Crossing {
+            kind: self.kind(),
+            target: &target,
+            method: self.method.as_deref(),
+        };
+        let (mut inspection, mut step) = engine.open(crossing, session, now);
+        let (mut resolved, mut released) = (false, 0);
+        let url = self.url_at(index);
+        for (kind, name, bytes) in self.surfaces(url.as_deref(), &target) {
+            if matches!(step, Step::Stop) {
+                break;
+            }
+            let surface = Surface {
+                kind,
+                name: &name,
+                bytes: &bytes,
+            };
+            step = inspection.push(surface, session, now);
+        }
+        let dials = !matches!(
+            self.kind(),
+            CrossingKind::DnsQuery | CrossingKind::HttpResponse
+        );
+        if dials && !matches!(step, Step::Stop) {
+            step = inspection.connect(session, now);
+            if let Step::Ask(Question::Resolve(_)) = step {
+                resolved = true;
+                step = inspection.answer(Answer::Addresses(self.addresses()), session, now);
+            }
+            assert!(
+                matches!(step, Step::Connect(_) | Step::Stop),
+                "{}: {step:?}",
+                self.name
+            );
+        }
+        for piece in pieces {
+            if matches!(step, Step::Stop) {
+                break;
+            }
+            let surface = Surface {
+                kind: self.stream_kind(),
+                name: "",
+                bytes: piece,
+            };
+            step = inspection.push(surface, session, now);
+            if let Step::Release(bytes) = step {
+                released += bytes;
+            }
+        }
+        Outcome {
+            verdict: inspection.finish(session, now),
+            resolved,
+            released,
+        }
+    }
+
+    /// `{n}` in a URL or target is the number of the crossing.
+    fn url_at(&self, index: u64) -> Option<String> {
+        self.url
+            .as_ref()
+            .map(|url| url.replace("{n}", &index.to_string()))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        let default = || vec![PUBLIC.parse().expect("an address")];
+        self.resolve.clone().unwrap_or_else(default)
+    }
+
+    fn kind(&self) -> CrossingKind {
+        match self.crossing.as_str() {
+            "http-request" => CrossingKind::HttpRequest,
+            "http-response" => CrossingKind::HttpResponse,
+            "dns-query" => CrossingKind::DnsQuery,
+            "tunnel" => CrossingKind::Tunnel,
+            "tcp" => CrossingKind::TcpConnection,
+            other => panic!("{}: no crossing {other}", self.name),
+        }
+    }
+
+    fn stream_kind(&self) -> SurfaceKind {
+        match self.kind() {
+            CrossingKind::TcpConnection | CrossingKind::Tunnel => SurfaceKind::Stream,
+            CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
+                SurfaceKind::Body
+            }
+        }
+    }
+
+    fn target_at(&self, index: u64) -> Target {
+        if let Some(url) = self.url_at(index) {
+            let (scheme, rest) = url.split_once("://").expect("an absolute URL");
+            let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+            let authority = authority.rsplit('@').next().unwrap_or_default();
+            let (scheme, port) = match scheme {
+                "http" => (Scheme::Http, 80),
+                _ => (Scheme::Https, 443),
+            };
+            return self.target_of(scheme, authority, port);
+        }
+        let text = self
+            .target
+            .as_deref()
+            .unwrap_or_else(|| panic!("{}: no target", self.name));
+        let text = text.replace("{n}", &index.to_string());
+        match self.kind() {
+            CrossingKind::DnsQuery => self.target_of(Scheme::Dns, &text, 53),
+            CrossingKind::TcpConnection => self.target_of(Scheme::Tcp, &text, 0),
+            CrossingKind::Tunnel | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
+                self.target_of(Scheme::Tls, &text, 443)
+            }
+        }
+    }
+
+    fn target_of(&self, scheme: Scheme, authority: &str, default: u16) -> Target {
+        let bracketed = authority.starts_with('[');
+        let split = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| !bracketed || !port.contains(']'));
+        let (host, port) = match split {
+            Some((host, port)) => (host, port.parse().expect("a port")),
+            None => (authority, default),
+        };
+        let host =
+            Host::parse(host).unwrap_or_else(|error| panic!("{}: {host}: {error}", self.name));
+        Target { scheme, host, port }
+    }
+
+    fn surfaces(&self, url: Option<&str>, target: &Target) -> Vec<(SurfaceKind, String, Vec<u8>)> {
+        let mut surfaces = Vec::new();
+        let mut push = |kind, name: &str, bytes: &str| {
+            surfaces.push((kind, name.to_owned(), bytes.as_bytes().to_vec()));
+        };
+        match (url, self.kind()) {
+            (Some(url), CrossingKind::HttpRequest) => {
+                push(SurfaceKind::Host, "", &target.host.to_string());
+                push(SurfaceKind::Url, "", url);
+                let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+                let path_and_query = rest.find('/').map_or("/", |at| &rest[at..]);
+                let (path, query) = path_and_query
+                    .split_once('?')
+                    .unwrap_or((path_and_query, ""));
+                push(SurfaceKind::Path, "", path);
+                for item in query.split('&').filter(|item| !item.is_empty()) {
+                    let (key, value) = item.split_once('=').unwrap_or(("", item));
+                    push(SurfaceKind::Query, key, value);
+                }
+            }
+            (None, CrossingKind::DnsQuery) => {
+                push(
+                    SurfaceKind::Host,
+                    "",
+                    self.target.as_deref().unwrap_or_default(),
+                );
+            }
+            _ => {}
+        }
+        for header in &self.headers {
+            let (name, value) = header.split_once(": ").expect("`name: value`");
+            push(SurfaceKind::Header, name, value);
+        }
+        surfaces
+    }
+}
