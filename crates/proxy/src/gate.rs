@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::evidence::{Evidence, EvidenceError};
 use crate::interceptor::Interceptor;
+use crate::limits::{SETTLE_PAUSE, SETTLE_TIMEOUT};
 use crate::names::Names;
 use crate::record;
 use crate::resolve::Resolver;
@@ -65,6 +66,7 @@ pub struct Gate {
     clock: Clock,
     run: [u8; RUN_CHARS],
     opened: AtomicU64,
+    recorded: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -143,6 +145,10 @@ pub(crate) struct Asked {
     withheld: Arc<OnceLock<Withhold>>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all passes are open; a box would be an allocation for each"
+)]
 enum State {
     Open(Inspection),
     Closed,
@@ -172,6 +178,7 @@ impl Gate {
             clock: Clock::start(),
             run: run_name()?,
             opened: AtomicU64::new(0),
+            recorded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }))
     }
@@ -250,6 +257,16 @@ impl Gate {
         let mut stop = self.stop.subscribe();
         // The sender lives in the gate, which outlives this call.
         let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Ends when every crossing that was opened has its receipt, or after [`SETTLE_TIMEOUT`].
+    pub(crate) async fn settled(&self) {
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        let is_settled =
+            || self.recorded.load(Ordering::Acquire) == self.opened.load(Ordering::Acquire);
+        while !is_settled() && Instant::now() < deadline {
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
     }
 
     /// Names the gate's own listeners. Only the first call counts.
@@ -479,6 +496,7 @@ impl Pass {
     /// Writes the one receipt, tells the observer, and keeps a refusal for whoever asks again.
     fn record(&mut self, verdict: &Verdict) -> Result<(), Refused> {
         let written = self.write_receipt(verdict);
+        self.gate.recorded.fetch_add(1, Ordering::Release);
         let refusal = match (&verdict.decision, written) {
             (Decision::Block(refusal), _) => refusal.clone(),
             (Decision::Allow, Err(error)) => evidence_refusal(&error),

@@ -79,3 +79,10 @@ pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a stopped gate waits for the receipts of crossings that were just dropped: their
+/// connections' tasks need a moment to learn of it.
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often it looks.
+pub const SETTLE_PAUSE: Duration = Duration::from_millis(2);

@@ -56,6 +56,7 @@ pub async fn serve(
     shutdown.await;
     gate.stop();
     while accepting.join_next().await.is_some() {}
+    gate.settled().await;
     Ok(())
 }
 

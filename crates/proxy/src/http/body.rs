@@ -130,6 +130,14 @@ impl Body {
         self.busy = Some(busy);
     }
 
+    /// Takes all of the body in, for a client that could not tell a broken one from a whole one.
+    pub(crate) async fn take_whole(&mut self) -> Result<(), Refused> {
+        match &mut self.content {
+            Content::Inspected(inspected) => poll_fn(|cx| inspected.poll_whole(cx)).await,
+            Content::Empty | Content::Own(_) => Ok(()),
+        }
+    }
+
     /// Waits a little for the body's beginning, so that what is refused early can be answered
     /// with a refusal instead of a broken response.
     pub(crate) async fn prime(&mut self) -> Result<(), Refused> {
@@ -170,6 +178,21 @@ impl Inspected {
             }
             ready!(self.poll_take(cx)).map_err(|error| error.0)?;
         }
+    }
+
+    /// Ready when the body is in. What is too long to be held is refused.
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        while self.state == State::Open {
+            ready!(self.poll_take(cx)).map_err(|error| error.0)?;
+            if self.released_bytes > BODY_HOLD_BYTES_MAX {
+                let fault = Fault::Unsupported(
+                    "a long response without a length, to an HTTP/1.0 client".into(),
+                );
+                let refused = self.pass.end_with(fault);
+                return Poll::Ready(Err(self.break_off(refused).0));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes the next frame in. Ready with an error once broken.
@@ -232,7 +255,7 @@ impl Inspected {
         self.held.push_back(bytes);
         self.release(released);
         if self.held_bytes > BODY_HOLD_BYTES_MAX {
-            let fault = Fault::Malformed("the body cannot be inspected within bounds".into());
+            let fault = Fault::Unsupported("a body that must be held whole".into());
             return Err(self.pass.end_with(fault));
         }
         Ok(())

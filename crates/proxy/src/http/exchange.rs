@@ -90,10 +90,10 @@ impl Ask {
             let fault = Fault::Unsupported("a request to the gate itself".into());
             return Err(self.pass.fail(fault));
         }
+        let form = Form::of(&self.head);
         if let Err(fault) = upstream_head(&mut self.head, &self.target, Protocol::Http1) {
             return Err(self.pass.fail(fault));
         }
-        let method = self.head.method.clone();
         let lease = match gate.upstream().lease(&permit).await {
             Ok(lease) => lease,
             Err(fault) => return Err(self.pass.fail(fault)),
@@ -108,7 +108,7 @@ impl Ask {
             Some(body) => send_with_body(gate, &permit, lease, self.head, self.pass, body).await,
         };
         match sent {
-            Ok((response, lease)) => answer(gate, &asked, &method, response, lease).await,
+            Ok((response, lease)) => answer(gate, &asked, form, response, lease).await,
             Err(Unsent::Refused(refused)) => Err(refused),
             Err(Unsent::Fault(fault)) => Err(gate.refuse_answer(&asked, fault)),
         }
@@ -208,7 +208,7 @@ async fn send(lease: &mut Lease, request: Request<Body>) -> Result<Response<Inco
 async fn answer(
     gate: &Arc<Gate>,
     asked: &Asked,
-    method: &Method,
+    form: Form,
     response: Response<Incoming>,
     lease: Option<Lease>,
 ) -> Result<Response<Body>, Refused> {
@@ -219,22 +219,44 @@ async fn answer(
     }
     response_surfaces(&head, |surface| pass.push(surface).map(drop))?;
     downstream_head(&mut head);
-    if body.is_end_stream() || has_no_body(method, &head) {
+    if body.is_end_stream() || form.has_no_body(&head) {
         pass.close()?;
         if let Some(lease) = lease {
             lease.give_back();
         }
         return Ok(Response::from_parts(head, Body::default()));
     }
+    let is_unframed = form.is_unframed && body.size_hint().exact().is_none();
     let mut body = Body::inspected(body, pass, Source::Upstream(lease));
-    body.prime().await?;
+    if is_unframed {
+        body.take_whole().await?;
+    } else {
+        body.prime().await?;
+    }
     Ok(Response::from_parts(head, body))
 }
 
-fn has_no_body(method: &Method, head: &response::Parts) -> bool {
-    *method == Method::HEAD
-        || head.status == StatusCode::NO_CONTENT
-        || head.status == StatusCode::NOT_MODIFIED
+/// What the client can be sent.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    is_head: bool,
+    /// HTTP/1.0: without a length, the connection's end is the body's.
+    is_unframed: bool,
+}
+
+impl Form {
+    fn of(head: &request::Parts) -> Self {
+        Self {
+            is_head: head.method == Method::HEAD,
+            is_unframed: head.version <= ::http::Version::HTTP_10,
+        }
+    }
+
+    fn has_no_body(self, head: &response::Parts) -> bool {
+        self.is_head
+            || head.status == StatusCode::NO_CONTENT
+            || head.status == StatusCode::NOT_MODIFIED
+    }
 }
 
 /// The refusal of what the guard found malformed.

@@ -4,7 +4,9 @@
     reason = "these are the clients and the upstreams"
 )]
 
+mod bounds;
 mod evidence;
+mod exits;
 mod forward;
 mod framing;
 mod support;
