@@ -46,9 +46,10 @@ async fn act(stand: &Stand, act: Act, up: &Upstreams) {
         Act::LeaveInTheDownload => head("/long", "Content-Length: 0\r\n"),
         Act::Malformed => head("/", "Content-Length: 1\r\nContent-Length: 2\r\n"),
         Act::Denied => "GET http://other.example/ HTTP/1.1\r\nHost: other.example\r\n\r\n".into(),
-        Act::Unresolvable => format!(
+        Act::Unresolvable => {
             "GET http://127.0.0.1:1/ HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n"
-        ),
+                .into()
+        }
         Act::BreakingUpstream => head("/break", "Content-Length: 0\r\nConnection: close\r\n"),
         Act::Tunnel => {
             format!("CONNECT up.example:{port} HTTP/1.1\r\nHost: up.example:{port}\r\n\r\n")
