@@ -3,6 +3,7 @@
 
 use crate::crossing::{Direction, Scheme, SurfaceKind, Target, Time};
 use crate::finding::{Action, Class, Finding, Severity};
+use crate::host::HostPattern;
 use crate::inspection::Engine;
 use crate::policy::{Mode, Place};
 use crate::rules::{Origin, Rule};
@@ -11,6 +12,35 @@ use crate::verdict::{Decision, Digest, Refusal, Verdict};
 
 /// Findings kept of one crossing. What blocks is decided before this limit is looked at.
 const FINDINGS_MAX: usize = 64;
+
+/// Where a rule's credential belongs.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// At whichever host it is sent to, as a session's token is.
+    Anywhere,
+    /// At these hosts.
+    At(Vec<HostPattern>),
+}
+
+impl Home {
+    /// As the rule says: `*` is anywhere.
+    pub(crate) fn of(rule: &Rule) -> Self {
+        if rule.home == ["*"] {
+            return Self::Anywhere;
+        }
+        let parse = |text: &&str| HostPattern::parse(text);
+        let homes = rule.home.iter().map(parse).collect::<Result<_, _>>();
+        Self::At(homes.expect("every rule's homes are tested to parse"))
+    }
+}
+
+/// How a credential belongs where it goes.
+enum Belonging {
+    /// This is its home.
+    Here,
+    /// It has no home of its own, and goes where such credentials go: worth a record.
+    Anywhere,
+}
 
 /// What a sighting is judged by.
 #[derive(Clone, Copy)]
@@ -33,8 +63,10 @@ impl Bench<'_> {
                 .policy()
                 .action(rule.class, self.severity(sighting))?,
         };
-        if self.is_at_home(rule, kind) {
-            return None;
+        match self.belonging(rule, kind) {
+            Some(Belonging::Here) => return None,
+            Some(Belonging::Anywhere) => return Some(Action::Warn),
+            None => {}
         }
         if !is_judged(rule.class, self.direction) || self.is_exempt(rule, kind) {
             return Some(Action::Warn);
@@ -53,16 +85,26 @@ impl Bench<'_> {
 
     /// Whether this credential belongs at the target and travels where credentials do. The rule's
     /// own homes want TLS; those that the policy adds are taken as written.
-    fn is_at_home(&self, rule: &Rule, kind: SurfaceKind) -> bool {
+    fn belonging(&self, rule: &Rule, kind: SurfaceKind) -> Option<Belonging> {
         if rule.class != Class::Secret || self.direction != Direction::Outbound {
-            return false;
+            return None;
         }
         let (host, port) = (&self.target.host, self.target.port);
-        let added =
-            rule.origin == Origin::Builtin && self.engine.policy().adds_home(rule.id, host, port);
-        let own = self.target.scheme != Scheme::Http && self.engine.is_home(rule, host, port);
-        (own && rule.home_in.contains(&kind))
-            || (added && (kind == SurfaceKind::Header || rule.home_in.contains(&kind)))
+        let travels = rule.home_in.contains(&kind);
+        let may_add = rule.origin == Origin::Builtin && (travels || kind == SurfaceKind::Header);
+        if may_add && self.engine.policy().adds_home(rule.id, host, port) {
+            return Some(Belonging::Here);
+        }
+        if !travels || self.target.scheme == Scheme::Http {
+            return None;
+        }
+        match self.engine.home(rule)? {
+            Home::Anywhere => Some(Belonging::Anywhere),
+            Home::At(homes) => {
+                let here = homes.iter().any(|home| home.covers(host, port));
+                here.then_some(Belonging::Here)
+            }
+        }
     }
 
     fn is_exempt(&self, rule: &Rule, surface: SurfaceKind) -> bool {
@@ -163,5 +205,22 @@ fn is_enforced(mode: Mode) -> bool {
     match mode {
         Mode::Strict | Mode::Balanced => true,
         Mode::Audit => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Home;
+    use crate::scan::Scanner;
+
+    #[test]
+    fn every_home_parses() {
+        for rule in Scanner::rules() {
+            assert!(
+                matches!(Home::of(rule), Home::At(_) | Home::Anywhere),
+                "{}",
+                rule.id
+            );
+        }
     }
 }

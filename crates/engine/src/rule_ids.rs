@@ -6,13 +6,19 @@ use crate::shape;
 
 /// Every id.
 pub(crate) fn all() -> Vec<&'static str> {
-    let data = Scanner::rules().iter().map(|rule| rule.id);
-    data.chain(shape::RULES.iter().map(|rule| rule.id))
-        .collect()
+    let mut ids: Vec<_> = shape::RULES.iter().map(|rule| rule.id).collect();
+    for rule in Scanner::rules() {
+        ids.push(rule.id);
+    }
+    ids
 }
 
 /// Whether no policy can exempt a rule.
 pub(crate) fn is_floor(id: &str) -> bool {
-    let mut rules = Scanner::rules().iter();
-    rules.any(|rule| rule.id == id && rule.origin == Origin::Floor)
+    for rule in Scanner::rules() {
+        if rule.id == id {
+            return rule.origin == Origin::Floor;
+        }
+    }
+    false
 }

@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, Target, Time};
-use crate::decide::{Bench, Docket};
+use crate::decide::{Bench, Docket, Home};
 use crate::finding::Severity;
-use crate::host::{Host, HostPattern};
+use crate::host::Host;
 use crate::policy::{Mode, Policy};
 use crate::refusal::{self, Named};
 use crate::rules::Rule;
@@ -26,7 +26,7 @@ use joined::Joined;
 pub struct Engine {
     policy: Policy,
     scanner: Scanner,
-    homes: HashMap<&'static str, Vec<HostPattern>>,
+    homes: HashMap<&'static str, Home>,
 }
 
 /// What the shell must do next.
@@ -84,18 +84,14 @@ pub struct Inspection {
 impl Engine {
     /// Compiles a policy. `key` keys the fingerprints of findings.
     pub fn new(policy: Policy, key: [u8; 32]) -> Self {
-        let homes = Scanner::rules().iter().map(|rule| {
-            let home = rule.home.iter().map(|text| HostPattern::parse(text));
-            (
-                rule.id,
-                home.map(|pattern| pattern.expect("every rule's homes are tested to parse"))
-                    .collect(),
-            )
-        });
+        let mut homes = HashMap::new();
+        for rule in Scanner::rules() {
+            homes.insert(rule.id, Home::of(rule));
+        }
         Self {
             policy,
             scanner: Scanner::new(key),
-            homes: homes.collect(),
+            homes,
         }
     }
 
@@ -134,9 +130,9 @@ impl Engine {
         (inspection, step)
     }
 
-    pub(crate) fn is_home(&self, rule: &Rule, host: &Host, port: u16) -> bool {
-        let homes = self.homes.get(rule.id);
-        homes.is_some_and(|homes| homes.iter().any(|home| home.covers(host, port)))
+    /// Where a rule's credential belongs.
+    pub(crate) fn home(&self, rule: &Rule) -> Option<&Home> {
+        self.homes.get(rule.id)
     }
 }
 

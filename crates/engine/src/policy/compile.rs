@@ -293,6 +293,10 @@ fn build_homes(
             .first()
             .map_or(Location::UNKNOWN, |host| host.0.referenced);
         check_rule(rule, at, problems);
+        if crate::rule_ids::is_floor(rule) {
+            let what = format!("`{rule}` is a floor rule, to which no policy can add a home");
+            problems.add(at, what, Some("remove it".to_owned()));
+        }
         homes.push((
             rule.as_str().into(),
             patterns(hosts, "inspect.homes", problems),

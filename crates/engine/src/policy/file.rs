@@ -173,7 +173,7 @@ pub(super) struct InspectFile {
 impl Default for InspectFile {
     fn default() -> Self {
         Self {
-            secret: Setting::Block,
+            secret: Setting::BlockHigh,
             personal: Setting::BlockHigh,
             injection: Setting::BlockHigh,
             entropy: Setting::BlockHigh,
