@@ -200,6 +200,7 @@ fn build(orders: &Orders) -> Result<Built, Error> {
         .map_err(|cause| Error::os(Layer::Namespaces, "set the host name", &cause.into()))?;
     let v6 = routes::has_v6();
     routes::set_up(v6)?;
+    allow_low_ports();
     redirect::install()?;
     let sockets = open_sockets(v6)?;
     root::enter(&confinement.mounts)?;
@@ -224,6 +225,12 @@ fn build(orders: &Orders) -> Result<Built, Error> {
         terminal,
         lost,
     })
+}
+
+/// Lets servers inside have the ports below 1024, which belong to no one else here. A kernel that
+/// refuses costs a development server its favourite port, nothing more.
+fn allow_low_ports() {
+    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").ok();
 }
 
 fn open_sockets(v6: bool) -> Result<Vec<OwnedFd>, Error> {
