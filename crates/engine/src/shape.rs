@@ -25,56 +25,56 @@ macro_rules! rule {
 rule!(
     URL_LENGTH,
     "url-length",
-    "a URL over the length limit",
+    "A URL over the length limit",
     Shape,
     High
 );
 rule!(
     URL_SCHEME,
     "url-scheme",
-    "a URL of another scheme",
+    "A URL of another scheme",
     Shape,
     High
 );
 rule!(
     URL_CONTROL,
     "url-control",
-    "a control character, plain or encoded,",
+    "A control character, plain or encoded,",
     Shape,
     High
 );
 rule!(
     URL_TRAVERSAL,
     "url-traversal",
-    "a path that climbs with `..`",
+    "A path that climbs with `..`",
     Shape,
     High
 );
 rule!(
     URL_USERINFO,
     "url-userinfo",
-    "a user name or password before the host",
+    "A user name or password before the host",
     Shape,
     High
 );
 rule!(
     HOST_ENTROPY,
     "host-entropy",
-    "a host name that looks like encoded data",
+    "A host name that looks like encoded data",
     Entropy,
     High
 );
 rule!(
     PATH_ENTROPY,
     "path-entropy",
-    "a path segment that looks like encoded data",
+    "A path segment that looks like encoded data",
     Entropy,
     Medium
 );
 rule!(
     QUERY_ENTROPY,
     "query-entropy",
-    "a query value that looks like encoded data",
+    "A query value that looks like encoded data",
     Entropy,
     Medium
 );
