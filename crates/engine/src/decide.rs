@@ -23,9 +23,14 @@ pub(crate) enum Home {
 }
 
 impl Home {
+    /// Whether a rule knows credentials by their surroundings alone.
+    pub(crate) fn is_anywhere(rule: &Rule) -> bool {
+        rule.home == ["*"]
+    }
+
     /// As the rule says: `*` is anywhere.
     pub(crate) fn of(rule: &Rule) -> Self {
-        if rule.home == ["*"] {
+        if Self::is_anywhere(rule) {
             return Self::Anywhere;
         }
         let parse = |text: &&str| HostPattern::parse(text);
@@ -72,6 +77,11 @@ impl Bench<'_> {
             return Some(Action::Warn);
         }
         Some(action)
+    }
+
+    /// Whether a credential is at home where it was seen.
+    pub(crate) fn is_at_home(&self, rule: &Rule, kind: SurfaceKind) -> bool {
+        matches!(self.belonging(rule, kind), Some(Belonging::Here))
     }
 
     /// What comes in unread is a lesser evil than what goes out unread.
