@@ -106,7 +106,8 @@ pub fn policy_file(data: &[u8]) {
         }
         Err(error) => {
             assert!(!error.problems().is_empty());
-            let lines = text.lines().count() as u64 + 1;
+            // Each of CR, LF and CR LF ends a line (YAML 1.2.2, section 5.4).
+            let lines = text.matches(['\r', '\n']).count() as u64 + 1;
             for problem in error.problems() {
                 assert!(problem.line <= lines, "{problem:?} is outside of the file");
                 assert!(!problem.what.is_empty());
