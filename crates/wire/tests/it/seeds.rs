@@ -1,9 +1,7 @@
 //! Every fuzz seed through its target's invariant, on the stable toolchain.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
 #[allow(unreachable_pub)]
-#[path = "../../../fuzz/src/lib.rs"]
+#[path = "../../../../fuzz/src/lib.rs"]
 mod invariants;
 
 use std::fs;

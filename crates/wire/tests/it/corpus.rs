@@ -1,0 +1,325 @@
+//! The HTTP cases of `cases/*.yaml`, as raw bytes through this crate's reading of them: the
+//! verdict must be what the engine's own tests demand.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::request::Parts;
+use ::http::{Request, Response};
+use carboy_engine::{
+    Action, Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Policy,
+    Preset, Scheme, Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
+};
+use carboy_wire::http::{Origin, request_surfaces, request_target, response_surfaces};
+use carboy_wire::http1::{FIELDS_MAX, Framing};
+use serde::Deserialize;
+
+/// 2026-01-01T00:00Z.
+const START: u64 = 1_767_225_600;
+
+#[derive(Deserialize)]
+struct CaseFile {
+    cases: Vec<Case>,
+}
+
+/// The keys that matter here; `cases/README.md` tells them all.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    policy: Option<String>,
+    crossing: Option<String>,
+    url: Option<String>,
+    method: Option<String>,
+    #[serde(default)]
+    headers: Vec<String>,
+    body: Option<String>,
+    body_base64: Option<String>,
+    times: Option<u64>,
+    #[serde(default)]
+    every: u64,
+    resolve: Option<Vec<IpAddr>>,
+    expect: String,
+    rule: Option<String>,
+    #[serde(default)]
+    findings: BTreeSet<String>,
+}
+
+/// How a crossing ended: in a verdict, or in a fault before there was anything to judge.
+enum End {
+    Judged(Verdict),
+    Refused(Fault),
+}
+
+#[test]
+fn each_http_case_has_its_verdict_from_raw_bytes() {
+    let (mut wrong, mut judged) = (Vec::new(), 0);
+    for case in all() {
+        let end = case.run();
+        judged += usize::from(matches!(end, End::Judged(_)));
+        if let Some(fault) = case.fault(&end) {
+            wrong.push(format!("{}: {fault}", case.name));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(judged >= 100, "only {judged} cases were judged");
+}
+
+/// Every HTTP case of every file.
+fn all() -> Vec<Case> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap().replace("<>", "");
+        let file: CaseFile = serde_saphyr::from_str(&text).unwrap();
+        file.cases
+    };
+    let mut cases: Vec<_> = paths.iter().flat_map(read).collect();
+    cases.retain(|case| case.kind().is_some());
+    cases
+}
+
+impl Case {
+    fn kind(&self) -> Option<CrossingKind> {
+        match self.crossing.as_deref() {
+            None | Some("http-request") => Some(CrossingKind::HttpRequest),
+            Some("http-response") => Some(CrossingKind::HttpResponse),
+            Some(_) => None,
+        }
+    }
+
+    fn is_ascii(&self) -> bool {
+        self.url.as_ref().is_none_or(|url| url.is_ascii())
+    }
+
+    /// What is wrong with the end, if anything is.
+    fn fault(&self, end: &End) -> Option<String> {
+        let verdict = match end {
+            // What HTTP cannot even say never reaches the engine.
+            End::Refused(_) if self.expect == "shape" => return None,
+            End::Refused(_) if self.expect != "allow" && !self.is_ascii() => return None,
+            End::Refused(fault) => return Some(format!("{fault:?}, not `{}`", self.expect)),
+            End::Judged(verdict) => verdict,
+        };
+        let (is, rule) = match &verdict.decision {
+            Decision::Allow => ("allow", ""),
+            Decision::Block(refusal) => (refusal.reason.as_str(), &*refusal.rule),
+        };
+        let warned = verdict
+            .findings
+            .iter()
+            .filter(|finding| finding.action == Action::Warn);
+        let warned: BTreeSet<_> = warned.map(|finding| finding.rule.to_string()).collect();
+        let same_rule = self.rule.as_deref().is_none_or(|expected| expected == rule);
+        let right = is == self.expect && same_rule && warned == self.findings;
+        (!right).then(|| {
+            format!(
+                "{is} {rule} {warned:?}, not `{}` {:?}",
+                self.expect, self.rule
+            )
+        })
+    }
+
+    fn run(&self) -> End {
+        let policy = self.policy.as_deref().unwrap_or("balanced");
+        let policy = Preset::named(policy).map_or_else(
+            || Policy::parse(policy, &self.name).unwrap(),
+            Policy::preset,
+        );
+        let (engine, session) = (Arc::new(Engine::new(policy, [7; 32])), Session::default());
+        let times = self.times.unwrap_or(1);
+        for index in 1..times {
+            self.cross(&engine, &session, index - 1);
+        }
+        self.cross(&engine, &session, times - 1)
+    }
+
+    fn cross(&self, engine: &Arc<Engine>, session: &Session, index: u64) -> End {
+        let elapsed = Duration::from_millis(index * self.every);
+        let now = Time {
+            elapsed,
+            unix_seconds: START + elapsed.as_secs(),
+        };
+        let judge = Judge {
+            engine,
+            session,
+            now,
+        };
+        if self.kind() == Some(CrossingKind::HttpResponse) {
+            return End::Judged(judge.response(self));
+        }
+        let url = self
+            .url
+            .as_ref()
+            .unwrap()
+            .replace("{n}", &index.to_string());
+        let (bytes, origin) = self.request(&url);
+        let head = match parse(&bytes) {
+            Ok(head) => head,
+            Err(fault) => return End::Refused(fault),
+        };
+        match request_target(&head, &origin) {
+            Ok(target) => End::Judged(judge.request(self, &head, &target)),
+            Err(fault) => End::Refused(fault),
+        }
+    }
+
+    /// The request as a client would send it: to a proxy, or on an intercepted connection.
+    fn request(&self, url: &str) -> (Vec<u8>, Origin) {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let path = if path.is_empty() { "/" } else { path };
+        let (origin, uri) = match fixed(scheme, authority) {
+            // A fragment is the client's own (RFC 9110, section 4.2.5).
+            Some(target) => (Origin::Fixed(target), path.split('#').next().unwrap_or(path)),
+            None => (Origin::Forward, url),
+        };
+        let method = self.method.as_deref().unwrap_or("GET");
+        let mut head = format!("{method} {uri} HTTP/1.1\r\nHost: {authority}\r\n");
+        for header in &self.headers {
+            head.push_str(header);
+            head.push_str("\r\n");
+        }
+        let body = self.body();
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        ([head.as_bytes(), &body].concat(), origin)
+    }
+
+    fn body(&self) -> Vec<u8> {
+        if let Some(text) = &self.body_base64 {
+            let text: String = text.split_whitespace().collect();
+            return data_encoding::BASE64.decode(text.as_bytes()).unwrap();
+        }
+        self.body.clone().unwrap_or_default().into_bytes()
+    }
+}
+
+/// Where an intercepted connection goes, as its SNI says: any scheme but clear-text HTTP.
+fn fixed(scheme: &str, authority: &str) -> Option<Target> {
+    if scheme != "https" {
+        return None;
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (authority, 443),
+    };
+    let host = Host::parse(host.rsplit('@').next()?).ok()?;
+    Some(Target {
+        scheme: Scheme::Https,
+        host,
+        port,
+    })
+}
+
+/// The head as the guard and the library read it.
+fn parse(bytes: &[u8]) -> Result<Parts, Fault> {
+    let vetted = Framing::new().advance(bytes)?;
+    assert_eq!(vetted, bytes.len(), "a whole request");
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    assert!(request.parse(bytes).unwrap().is_complete());
+    let mut head = Request::builder()
+        .method(request.method.unwrap())
+        .uri(request.path.unwrap());
+    for field in request.headers {
+        head = head.header(field.name, field.value);
+    }
+    let head = head
+        .body(())
+        .map_err(|error| Fault::Malformed(error.to_string()))?;
+    Ok(head.into_parts().0)
+}
+
+/// Who judges, for whom and when.
+struct Judge<'a> {
+    engine: &'a Arc<Engine>,
+    session: &'a Session,
+    now: Time,
+}
+
+impl Judge<'_> {
+    fn request(&self, case: &Case, head: &Parts, target: &Target) -> Verdict {
+        let crossing = Crossing {
+            kind: CrossingKind::HttpRequest,
+            target,
+            method: Some(head.method.as_str()),
+        };
+        let (mut inspection, step) = self.engine.open(crossing, self.session, self.now);
+        let mut go = !matches!(step, Step::Stop)
+            && request_surfaces(head, target, |surface| self.push(&mut inspection, surface))
+                .is_ok();
+        if go {
+            let mut step = inspection.connect(self.session, self.now);
+            if let Step::Ask(_) = step {
+                let public = || vec!["93.184.216.34".parse().unwrap()];
+                let addresses = case.resolve.clone().unwrap_or_else(public);
+                step = inspection.answer(Answer::Addresses(addresses), self.session, self.now);
+            }
+            go = matches!(step, Step::Connect(_));
+        }
+        self.finish(case, inspection, go)
+    }
+
+    fn response(&self, case: &Case) -> Verdict {
+        let target = case.url.as_deref().and_then(|url| {
+            let (scheme, rest) = url.split_once("://")?;
+            fixed(scheme, rest.split('/').next()?)
+        });
+        let target = target.unwrap_or_else(|| fixed("https", "a.example").unwrap());
+        let crossing = Crossing {
+            kind: CrossingKind::HttpResponse,
+            target: &target,
+            method: case.method.as_deref(),
+        };
+        let mut head = Response::builder();
+        for (name, value) in case
+            .headers
+            .iter()
+            .filter_map(|header| header.split_once(": "))
+        {
+            head = head.header(name, value);
+        }
+        let head = head.body(()).unwrap().into_parts().0;
+        let (mut inspection, step) = self.engine.open(crossing, self.session, self.now);
+        let go = !matches!(step, Step::Stop)
+            && response_surfaces(&head, |surface| self.push(&mut inspection, surface)).is_ok();
+        self.finish(case, inspection, go)
+    }
+
+    fn finish(&self, case: &Case, mut inspection: Inspection, go: bool) -> Verdict {
+        let body = case.body();
+        if go && !body.is_empty() {
+            let surface = Surface {
+                kind: SurfaceKind::Body,
+                name: "",
+                bytes: &body,
+            };
+            // The verdict says whether it stopped.
+            let _ = self.push(&mut inspection, surface);
+        }
+        inspection.finish(self.session, self.now)
+    }
+
+    fn push(&self, inspection: &mut Inspection, surface: Surface<'_>) -> Result<(), ()> {
+        match inspection.push(surface, self.session, self.now) {
+            Step::Stop => Err(()),
+            Step::Release(_) | Step::Hold => Ok(()),
+            step @ (Step::Ask(_) | Step::Connect(_)) => panic!("{step:?} for a surface"),
+        }
+    }
+}
