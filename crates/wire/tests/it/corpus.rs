@@ -49,7 +49,7 @@ struct Case {
 
 /// How a crossing ended: in a verdict, or in a fault before there was anything to judge.
 enum End {
-    Judged(Verdict),
+    Judged(Box<Verdict>),
     Refused(Fault),
 }
 
@@ -161,7 +161,7 @@ impl Case {
             now,
         };
         if self.kind() == Some(CrossingKind::HttpResponse) {
-            return End::Judged(judge.response(self));
+            return End::Judged(judge.response(self).into());
         }
         let url = self
             .url
@@ -174,7 +174,7 @@ impl Case {
             Err(fault) => return End::Refused(fault),
         };
         match request_target(&head, &origin) {
-            Ok(target) => End::Judged(judge.request(self, &head, &target)),
+            Ok(target) => End::Judged(judge.request(self, &head, &target).into()),
             Err(fault) => End::Refused(fault),
         }
     }
@@ -186,7 +186,10 @@ impl Case {
         let path = if path.is_empty() { "/" } else { path };
         let (origin, uri) = match fixed(scheme, authority) {
             // A fragment is the client's own (RFC 9110, section 4.2.5).
-            Some(target) => (Origin::Fixed(target), path.split('#').next().unwrap_or(path)),
+            Some(target) => (
+                Origin::Fixed(target),
+                path.split('#').next().unwrap_or(path),
+            ),
             None => (Origin::Forward, url),
         };
         let method = self.method.as_deref().unwrap_or("GET");
