@@ -1,8 +1,9 @@
 //! Reads `cases/*.yaml`, and runs one case through an inspection.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use carboy_engine::{
@@ -95,15 +96,25 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// The engine that judges this case.
+    /// The engine that judges this case; one for each policy, as its rules compile when first
+    /// woken.
     pub(crate) fn engine(&self) -> Arc<Engine> {
-        let policy = match Preset::named(&self.policy) {
+        static ENGINES: LazyLock<Mutex<HashMap<String, Arc<Engine>>>> =
+            LazyLock::new(Mutex::default);
+        let mut engines = ENGINES.lock().expect("no other test panicked with it");
+        if let Some(engine) = engines.get(&self.policy) {
+            return Arc::clone(engine);
+        }
+        let engine = Arc::new(Engine::new(self.parse_policy(), [7; 32]));
+        engines.insert(self.policy.clone(), Arc::clone(&engine));
+        engine
+    }
+
+    fn parse_policy(&self) -> Policy {
+        match Preset::named(&self.policy) {
             Some(preset) => Policy::preset(preset),
-            None => {
-                Policy::parse(&self.policy, &self.name).unwrap_or_else(|error| panic!("{error}"))
-            }
-        };
-        Arc::new(Engine::new(policy, [7; 32]))
+            None => Policy::parse(&self.policy, &self.name).expect("a case's policy parses"),
+        }
     }
 
     /// The body.
