@@ -78,7 +78,8 @@ fn agreed_host(hello: &ClientHello, to: &Destination) -> Result<Host, Fault> {
     }
     Err(Fault::TargetMismatch {
         first: to.to_string(),
-        second: format!("SNI {host}"),
+        // Not quoted: an unverified name may carry content.
+        second: "an SNI that names another host".into(),
     })
 }
 
@@ -214,23 +215,22 @@ fn handshake_fault(host: &Host, error: &io::Error) -> Fault {
         .and_then(|inner| inner.downcast_ref::<TlsError>());
     match cause {
         Some(TlsError::AlertReceived(alert)) => distrusted(host, &format!("it sent {alert:?}")),
-        Some(TlsError::NoApplicationProtocol) => Fault::Unsupported(format!(
-            "the client speaks neither HTTP/2 nor HTTP/1.1 inside TLS; list {host} under \
-             tls.passthrough to relay it unread"
-        )),
+        Some(TlsError::NoApplicationProtocol) => {
+            Fault::Unsupported("TLS that speaks neither HTTP/2 nor HTTP/1.1".into())
+        }
         Some(TlsError::PeerIncompatible(why)) => {
-            Fault::Unsupported(format!("the client's TLS is too old: {why:?}"))
+            Fault::Unsupported(format!("TLS that Carboy does not speak: {why:?}"))
         }
         Some(other) => Fault::Malformed(format!("TLS handshake with the client: {other}")),
         None => distrusted(host, "it closed the connection"),
     }
 }
 
-/// A client that gives up when it sees the leaf most often pins another certificate, or does not read the
-/// trust store that the bottle gave it.
+/// A client that gives up when it sees the leaf most often pins another certificate, or does not
+/// read the trust store that the bottle gave it.
 fn distrusted(host: &Host, how: &str) -> Fault {
     Fault::Unsupported(format!(
-        "the client did not accept Carboy's certificate for {host} ({how}); trust the bottle's CA \
-         in it, or list {host} under tls.passthrough to relay it unread"
+        "a client that does not accept Carboy's certificate for {host} ({how}); it pins another, \
+         or does not read the bottle's trust store"
     ))
 }
