@@ -15,8 +15,8 @@ async fn every_durability_keeps_every_receipt() {
     ] {
         let up = Upstreams::echo().await;
         let stand = Stand::with(Setup {
-            policy: OPEN,
             durability,
+            ..Setup::default()
         })
         .await;
         for _ in 0..5 {

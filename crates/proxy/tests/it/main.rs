@@ -1,5 +1,6 @@
 //! The gate between real clients and real upstreams, all on the loopback.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(unreachable_pub, reason = "the modules share what they have")]
 #![allow(
     clippy::disallowed_methods,
     reason = "these are the clients and the upstreams"
@@ -7,8 +8,14 @@
 
 mod bounds;
 mod content;
+mod dns;
 mod evidence;
 mod exits;
 mod forward;
 mod framing;
+mod intercept;
+mod passthrough;
 mod support;
+mod tcp;
+mod tls;
+mod transparent;

@@ -47,6 +47,10 @@ impl Observer for Refusals {
 pub struct Setup<'a> {
     pub policy: &'a str,
     pub durability: Durability,
+    /// What the listener's clients take it for.
+    pub role: Role,
+    /// PEM files of authorities that upstreams' certificates may come from.
+    pub authorities: Vec<PathBuf>,
 }
 
 impl Default for Setup<'_> {
@@ -54,6 +58,8 @@ impl Default for Setup<'_> {
         Self {
             policy: OPEN,
             durability: Durability::Written,
+            role: Role::Forward,
+            authorities: Vec::new(),
         }
     }
 }
@@ -86,7 +92,10 @@ impl Stand {
             bottle: None,
             evidence,
             resolver: Resolver::new(hosts()),
-            upstream: Upstream::new(&UpstreamConfig::default()).unwrap(),
+            upstream: Upstream::new(&UpstreamConfig {
+                extra_authorities: setup.authorities,
+            })
+            .unwrap(),
             interceptor: interceptor(),
             observer: refusals.clone(),
             names: Arc::new(Names::default()),
@@ -98,7 +107,7 @@ impl Stand {
         let (stop, stopped) = oneshot::channel();
         let listener = Listener {
             socket,
-            role: Role::Forward,
+            role: setup.role,
         };
         let serving = tokio::spawn(carboy_proxy::serve(
             Arc::clone(&gate),
@@ -229,6 +238,22 @@ impl Client {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// So many bytes.
+    pub async fn exactly(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        let reading = self.0.read_exact(&mut bytes);
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .expect("an answer comes")
+            .unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Ends the client's side.
+    pub async fn end(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
     /// One response whose length is told.
     pub async fn response(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -351,6 +376,16 @@ impl Far {
             }
             self.read().await?;
         }
+    }
+
+    /// All that was read and is not part of a request.
+    pub fn said(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Where what comes is noted.
+    pub fn log(&self) -> Arc<Mutex<Vec<u8>>> {
+        Arc::clone(&self.seen)
     }
 
     /// Reads once, whatever comes.

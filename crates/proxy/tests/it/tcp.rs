@@ -1,0 +1,50 @@
+//! Raw TCP.
+
+use crate::support::{Client, OPEN, Stand, Upstreams};
+use crate::tls::tunnel;
+
+/// Answers each line with itself.
+async fn lines() -> Upstreams {
+    Upstreams::run(|mut far| async move {
+        let mut answered = 0;
+        while far.read().await.is_some() {
+            let said = far.said()[answered..].to_vec();
+            answered += said.len();
+            far.say(said).await;
+        }
+    })
+    .await
+}
+
+fn listing(port: u16) -> String {
+    format!("{OPEN}  tcp: ['up.example:{port}']\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unlisted_far_end_is_not_dialled() {
+    let up = lines().await;
+    let stand = Stand::open(OPEN).await;
+    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    client.send("SSH-2.0-test\r\n").await;
+    assert_eq!(client.rest().await, "");
+    assert_eq!(up.connections(), 0);
+    assert_eq!(
+        stand.finish().await.lines(),
+        ["tunnel allow", "tcp block host_not_allowed"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_may_speak_first() {
+    let up = Upstreams::run(|mut far| async move {
+        far.say("220 ready\r\n").await;
+        while far.read().await.is_some() {}
+    })
+    .await;
+    let stand = Stand::open(&listing(up.port())).await;
+    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    assert_eq!(client.exactly(11).await, "220 ready\r\n");
+    client.end().await;
+    assert_eq!(client.rest().await, "");
+    assert_eq!(stand.finish().await.lines(), ["tunnel allow", "tcp allow"]);
+}

@@ -1,0 +1,131 @@
+//! TLS clients and TLS upstreams.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carboy_engine::Host;
+use carboy_proxy::{CertificateAuthority, Gate};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::support::{Client, Far, Upstreams};
+
+/// An authority that upstreams' certificates come from, and its file.
+pub struct Authority {
+    pub inner: CertificateAuthority,
+    directory: tempfile::TempDir,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = CertificateAuthority::init(directory.path()).unwrap();
+        Self { inner, directory }
+    }
+
+    pub fn files(&self) -> Vec<PathBuf> {
+        vec![self.directory.path().join("ca.pem")]
+    }
+
+    fn acceptor(&self, host: &str) -> TlsAcceptor {
+        let leaf = self.inner.leaf(&Host::parse(host).unwrap()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(leaf)));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// An upstream that proves itself as `host`, and answers each request with its own head.
+    pub async fn upstream(&self, host: &str) -> Upstreams {
+        let acceptor = self.acceptor(host);
+        Upstreams::run(move |far| answer(acceptor.clone(), far)).await
+    }
+}
+
+async fn answer(acceptor: TlsAcceptor, far: Far) {
+    let seen = far.log();
+    let Ok(mut stream) = acceptor.accept(far.stream).await else {
+        return;
+    };
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        seen.lock().extend_from_slice(&buffer[..read]);
+        request.extend_from_slice(&buffer[..read]);
+        if request.ends_with(b"\r\n\r\n") {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                request.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&request).await.unwrap();
+            if request.windows(17).any(|part| part == b"Connection: close") {
+                return stream.shutdown().await.unwrap();
+            }
+            request.clear();
+        }
+    }
+}
+
+/// A client that trusts one authority.
+pub fn connector(trusted: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// A client that trusts the gate's own authority.
+pub fn trusting(gate: &Gate, alpn: &[&str]) -> TlsConnector {
+    connector(gate.interceptor().authority().certificate_der(), alpn)
+}
+
+pub fn name(text: &str) -> ServerName<'static> {
+    ServerName::try_from(text.to_owned()).unwrap()
+}
+
+/// A proxy's client that has opened a tunnel.
+pub async fn tunnel(proxy: SocketAddr, authority: &str) -> TcpStream {
+    let mut client = Client(TcpStream::connect(proxy).await.unwrap());
+    client
+        .send(format!(
+            "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"
+        ))
+        .await;
+    let response = client.response().await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    client.0
+}
+
+/// One request with `Connection: close`, and all that comes back.
+pub async fn ask<IO>(stream: &mut TlsStream<IO>, host: &str, path: &str) -> String
+where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    String::from_utf8(response).unwrap()
+}
+
+/// The certificate that a client was shown.
+pub fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    stream.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned()
+}
