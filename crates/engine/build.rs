@@ -1,7 +1,11 @@
-//! Turns `rules/*.yaml` into static data, so that starting costs no parsing.
+//! Turns `rules/*.yaml` and Unicode's tables into static data, so that starting costs no parsing.
 
 #[path = "build/emit.rs"]
 mod emit;
+#[path = "build/fold.rs"]
+mod fold;
+#[path = "build/gate.rs"]
+mod gate;
 #[path = "build/source.rs"]
 mod source;
 
@@ -13,7 +17,18 @@ fn main() {
     println!("cargo:rerun-if-changed={}", rules_dir.display());
     println!("cargo:rerun-if-changed=build");
     let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
+    let gate = gate::build(&rules);
+    let fold = fold::build();
+    write("rules.rs", emit::rules(&rules));
+    write("examples.rs", emit::examples(&rules));
+    write("gate.rs", emit::gate(&gate));
+    write("gate.bin", gate.table);
+    write("fold.rs", emit::fold(&fold));
+    write("fold-pages.bin", fold.pages);
+    write("fold-entries.bin", fold.entries);
+}
+
+fn write(name: &str, content: impl AsRef<[u8]>) {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::write(out.join("rules.rs"), emit::rules(&rules)).expect("OUT_DIR is writable");
-    fs::write(out.join("examples.rs"), emit::examples(&rules)).expect("OUT_DIR is writable");
+    fs::write(out.join(name), content).expect("OUT_DIR is writable");
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::fold::Fold;
+use crate::gate::Gate;
 use crate::source::{HomeSurface, RuleSource};
 
 /// Stands for nothing in an example, so that no scanner takes the rule file for a leak.
@@ -87,6 +89,30 @@ pub(crate) fn examples(rules: &[RuleSource]) -> String {
     }
     out.push_str("];\n");
     out
+}
+
+/// `CLASSES`, `SHIFT`, `ACCEPT` and `WAKES`; the table is a file of its own.
+pub(crate) fn gate(gate: &Gate) -> String {
+    let Gate {
+        classes,
+        shift,
+        accept,
+        wakes,
+        ..
+    } = gate;
+    let wakes: String = wakes
+        .iter()
+        .map(|patterns| format!("&{patterns:?},\n"))
+        .collect();
+    format!(
+        "static CLASSES: [u8; 256] = {classes:?};\nconst SHIFT: u32 = {shift};\n\
+         const ACCEPT: u16 = {accept};\nstatic WAKES: &[&[u16]] = &[\n{wakes}];\n"
+    )
+}
+
+/// `TEXTS`; the pages and entries are files of their own.
+pub(crate) fn fold(fold: &Fold) -> String {
+    format!("static TEXTS: &[&str] = &{:?};\n", fold.texts)
 }
 
 /// `mod97` is `Check::Mod97`, `entropy:3.5` is `Check::Entropy(3.5)`.

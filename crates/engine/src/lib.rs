@@ -23,6 +23,8 @@ mod scan;
 mod session;
 mod shape;
 mod verdict;
+#[allow(dead_code)]
+mod views;
 
 pub use address::AddressClass;
 pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
@@ -31,5 +33,7 @@ pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
 pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction};
 pub use rules::{Origin, Rule, RuleDirection};
+#[doc(hidden)]
+pub use scan::Probe;
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

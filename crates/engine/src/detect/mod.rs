@@ -1,9 +1,162 @@
-//! Finds what rules describe in one view.
+//! Finds what rules describe in one view: a literal sweep, then the few regexes that it woke in
+//! windows, then validators; and code for what has no literal.
 
 mod check;
+mod gate;
+mod shape;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use regex::bytes::{Regex, RegexBuilder};
 
 pub(crate) use check::Check;
+pub(crate) use shape::Shape;
 
-/// Patterns without a literal, found by code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {}
+use crate::crossing::Direction;
+use crate::finding::{Class, Severity};
+use crate::rules::{PATTERNS, RULES, Rule};
+use crate::scan::{Budget, BudgetSpent};
+use check::Outcome;
+
+/// A match begins at most this far before the end of the literal that woke it.
+const BACK_BYTES: usize = 256;
+
+/// A match ends at most this far after the literal that woke it.
+const ON_BYTES: usize = 1024;
+
+/// A part of a view that a rule describes.
+pub(crate) struct Hit {
+    pub(crate) rule: &'static Rule,
+    pub(crate) severity: Severity,
+    pub(crate) range: Range<usize>,
+}
+
+/// The regexes of all patterns, each compiled when first woken.
+pub(crate) struct Detectors {
+    regexes: Vec<OnceLock<Regex>>,
+}
+
+impl Detectors {
+    pub(crate) fn new() -> Self {
+        Self {
+            regexes: PATTERNS.iter().map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// Everything that a view shows. The same rule may hit the same bytes twice.
+    pub(crate) fn detect(
+        &self,
+        view: &[u8],
+        direction: Direction,
+        budget: &mut Budget,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), BudgetSpent> {
+        for (pattern, windows) in woken(view, direction) {
+            for window in windows {
+                budget.spend(window.len() / REGEX_SHARE)?;
+                self.search(pattern, view, window, hits);
+            }
+        }
+        shape::detect(view, direction, hits);
+        Ok(())
+    }
+
+    fn search(&self, pattern: u16, view: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) {
+        let regex = self.regex(pattern);
+        let rule = &RULES[PATTERNS[usize::from(pattern)].rule];
+        let mut at = window.start;
+        while let Some(found) = regex.captures_at(&view[..window.end], at) {
+            let whole = found.get(0).expect("group 0 is the match").range();
+            let value = found.get(1).map_or(whole.clone(), |group| group.range());
+            if let Some(severity) = severity(rule, &view[value.clone()]) {
+                hits.push(Hit {
+                    rule,
+                    severity,
+                    range: value,
+                });
+            }
+            at = whole.end.max(at + 1);
+            if at > window.end {
+                return;
+            }
+        }
+    }
+
+    fn regex(&self, pattern: u16) -> &Regex {
+        let pattern = usize::from(pattern);
+        self.regexes[pattern].get_or_init(|| {
+            RegexBuilder::new(PATTERNS[pattern].regex)
+                .unicode(false)
+                .build()
+                .expect("the build script compiled it")
+        })
+    }
+}
+
+/// A regex's byte in a window costs about a quarter of what a view's byte costs in all.
+const REGEX_SHARE: usize = 4;
+
+/// The woken patterns with their windows, merged where they overlap: linear in total.
+fn woken(view: &[u8], direction: Direction) -> BTreeMap<u16, Vec<Range<usize>>> {
+    let mut woken: BTreeMap<u16, Vec<Range<usize>>> = BTreeMap::new();
+    let mut wakes = gate::sweep(view);
+    wakes.sort_unstable_by_key(|wake| wake.at);
+    for wake in wakes {
+        let window = wake.at.saturating_sub(BACK_BYTES)..view.len().min(wake.at + ON_BYTES);
+        for pattern in wake.patterns {
+            let rule = &RULES[PATTERNS[usize::from(*pattern)].rule];
+            if !rule.direction.covers(direction) {
+                continue;
+            }
+            let windows = woken.entry(*pattern).or_default();
+            match windows.last_mut() {
+                Some(last) if last.end >= window.start => last.end = window.end,
+                _ => windows.push(window.clone()),
+            }
+        }
+    }
+    woken
+}
+
+/// How bad a match is, or none where a validator says that it is none.
+fn severity(rule: &Rule, value: &[u8]) -> Option<Severity> {
+    let outcome = check::outcome(rule.checks, value);
+    if outcome == Outcome::Reject {
+        return None;
+    }
+    if rule.class != Class::Secret {
+        return Some(rule.severity);
+    }
+    if is_filler(value) {
+        return None;
+    }
+    match outcome {
+        Outcome::Doubt => Some(rule.severity.min(Severity::Medium)),
+        Outcome::Reject | Outcome::Pass if is_published(value) => Some(Severity::Low),
+        Outcome::Reject | Outcome::Pass => Some(rule.severity),
+    }
+}
+
+/// `sk-xxxxxxxxxxxxxxxx` and the like: a secret's bytes are not mostly one byte.
+fn is_filler(value: &[u8]) -> bool {
+    let longest = value
+        .chunk_by(|a, b| a == b)
+        .map(<[u8]>::len)
+        .max()
+        .unwrap_or(0);
+    longest >= 8 && longest * 3 > value.len()
+}
+
+/// Keys that providers print in their documentation.
+fn is_published(value: &[u8]) -> bool {
+    const PUBLISHED: [&[u8]; 4] = [
+        b"4eC39HqLyjWDarjtT1zdp7dc",
+        b"BQokikJOvBiI2HlWgH4olfQ2",
+        b"SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        b"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about",
+    ];
+    let contains = |part: &[u8]| memchr::memmem::find(value, part).is_some();
+    contains(b"EXAMPLE") || PUBLISHED.iter().any(|published| contains(published))
+}

@@ -1,28 +1,34 @@
 //! Scans surfaces and streams: what the rest of the engine calls.
 
 mod budget;
+mod inflate;
+mod opaque;
+mod probe;
 mod stream;
+mod window;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use regex::bytes::{Regex, RegexBuilder};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub(crate) use budget::{Budget, BudgetSpent};
+pub use probe::Probe;
 #[allow(unused_imports)]
 pub(crate) use stream::Stream;
 
 use crate::crossing::{Direction, SurfaceKind};
+use crate::detect::Detectors;
 use crate::finding::{Fingerprint, Severity};
-use crate::rules::{PATTERNS, RULES, Rule};
+use crate::rules::{RULES, Rule};
+use window::Window;
 
-/// All built-in rules, compiled; cheap to clone.
+/// All built-in rules; cheap to clone. Making one costs nothing: a rule's regexes are compiled when
+/// content first wakes them.
 #[derive(Clone)]
 pub(crate) struct Scanner {
-    core: Arc<Core>,
+    detectors: Arc<Detectors>,
     key: Arc<Zeroizing<[u8; 32]>>,
 }
 
@@ -41,13 +47,6 @@ pub(crate) struct Sighting {
     pub(crate) fingerprint: Fingerprint,
 }
 
-struct Core {
-    literals: AhoCorasick,
-    /// The pattern of each literal.
-    owners: Vec<usize>,
-    regexes: Vec<OnceLock<Regex>>,
-}
-
 impl fmt::Debug for Scanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scanner({} rules)", RULES.len())
@@ -55,66 +54,48 @@ impl fmt::Debug for Scanner {
 }
 
 impl Scanner {
-    /// Compiles the built-in rules. `key` keys the fingerprints.
+    /// A scanner by the built-in rules. `key` keys the fingerprints.
     pub(crate) fn new(key: [u8; 32]) -> Self {
-        let owned = PATTERNS.iter().enumerate();
-        let owned = owned.flat_map(|(index, p)| p.literals.iter().map(move |l| (index, *l)));
-        let (owners, literals): (Vec<_>, Vec<_>) = owned.unzip();
-        let literals = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(literals)
-            .expect("the build script bounds the literals");
-        let regexes = PATTERNS.iter().map(|_| OnceLock::new()).collect();
         Self {
-            core: Arc::new(Core {
-                literals,
-                owners,
-                regexes,
-            }),
+            detectors: Arc::new(Detectors::new()),
             key: Arc::new(Zeroizing::new(key)),
         }
     }
 
     /// Every rule.
-    pub(crate) fn rules() -> &'static [Rule] {
-        RULES
+    pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
+        RULES.iter().chain(opaque::RULES)
+    }
+
+    fn detectors(&self) -> &Detectors {
+        &self.detectors
     }
 
     /// Scans one whole surface. Reports each sighting once.
     pub(crate) fn scan(
         &self,
-        _kind: SurfaceKind,
+        kind: SurfaceKind,
         direction: Direction,
         bytes: &[u8],
         budget: &mut Budget,
         out: &mut Vec<Sighting>,
     ) -> Result<(), BudgetSpent> {
         budget.earn(bytes.len());
-        budget.spend(bytes.len())?;
-        let mut woken: Vec<usize> = self
-            .core
-            .literals
-            .find_overlapping_iter(bytes)
-            .map(|hit| self.core.owners[hit.pattern().as_usize()])
-            .collect();
-        woken.sort_unstable();
-        woken.dedup();
-        for pattern in woken {
-            let rule = &RULES[PATTERNS[pattern].rule];
-            if !rule.direction.covers(direction) {
-                continue;
-            }
-            for found in self.core.regex(pattern).find_iter(bytes) {
-                out.push(Sighting {
-                    rule,
-                    severity: rule.severity,
-                    offset: found.start() as u64,
-                    len: found.len() as u64,
-                    via: Vec::new(),
-                    fingerprint: self.fingerprint(found.as_bytes()),
-                });
-            }
+        let len = bytes.len() as u64;
+        for block in (0..len).step_by(window::BLOCK_BYTES as usize) {
+            let (start, end) = (window::start(block), window::end(block).min(len));
+            let bytes = &bytes[start as usize..end as usize];
+            let owned = block..block + window::BLOCK_BYTES;
+            out.extend(self.window(
+                kind,
+                direction,
+                &Window {
+                    bytes,
+                    base: start,
+                    owned,
+                },
+                budget,
+            )?);
         }
         Ok(())
     }
@@ -129,17 +110,6 @@ impl Scanner {
         let mut short = [0; 8];
         short.copy_from_slice(&hash[..8]);
         Fingerprint(short)
-    }
-}
-
-impl Core {
-    fn regex(&self, pattern: usize) -> &Regex {
-        self.regexes[pattern].get_or_init(|| {
-            RegexBuilder::new(PATTERNS[pattern].regex)
-                .unicode(false)
-                .build()
-                .expect("the build script compiled it")
-        })
     }
 }
 

@@ -1,18 +1,64 @@
 //! Scans a stream as it flows, and says what may be released.
+//!
+//! Blocks at fixed places decide, so that no cut of the stream changes what is seen. Between them
+//! what has arrived is looked through early, only to tell how much of it may go on.
 
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::inflate::{Inflate, Opaque};
+use super::window::{self, Window};
 use super::{Budget, BudgetSpent, Scanner, Sighting};
 use crate::crossing::{Direction, SurfaceKind};
+use crate::views::is_encoding_byte;
 
-/// One body or TCP stream. The caller holds the raw bytes; this holds what is not yet decided.
-#[derive(Debug)]
+/// A token that is still growing is held whole up to this size: longer than any credential, also
+/// one in two layers of encoding.
+const HOLD_MAX_BYTES: u64 = 4096;
+
+/// An early look starts so far before what was cleared: a credential of several words or lines may
+/// have begun there.
+const EARLY_BACK_BYTES: u64 = 2048;
+
+/// Raw bytes taken at a time, which bounds the window whatever a push brings.
+const SLICE_BYTES: usize = 16 * 1024;
+
+/// One body or TCP stream. The caller holds the raw bytes; this holds what is not yet decided: at
+/// most a block, its overlap and what one slice decodes to.
 pub(crate) struct Stream {
     kind: SurfaceKind,
     direction: Direction,
-    window: Vec<u8>,
+    coding: Coding,
+    /// Decoded bytes from `base` on.
+    buffer: Vec<u8>,
+    base: u64,
+    /// Where the next block starts.
+    block: u64,
+    /// Decoded bytes that may be released.
+    cleared: u64,
+    /// Set once something that would block was seen; nothing more is released.
+    is_shut: bool,
+    raw_in: u64,
+    raw_released: u64,
+    /// Raw and decoded length after each piece: the raw bytes may go when the decoded ones may.
+    marks: VecDeque<(u64, u64)>,
+}
+
+enum Coding {
+    Identity,
+    Coded(Box<Inflate>),
+    /// The content cannot be read; its raw bytes are scanned as they are.
+    Failed(Opaque),
 }
 
 /// Says whether a sighting would block: the bytes of one that only warns need not be held.
 pub(crate) type Holds<'a> = &'a dyn Fn(&Sighting) -> bool;
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stream({:?}, {} raw bytes)", self.kind, self.raw_in)
+    }
+}
 
 impl Stream {
     /// Opens a stream. `content_encoding` is the header's value: its codings are undone for
@@ -20,12 +66,25 @@ impl Stream {
     pub(crate) fn new(
         kind: SurfaceKind,
         direction: Direction,
-        _content_encoding: Option<&str>,
+        content_encoding: Option<&str>,
     ) -> Self {
+        let coding = match Inflate::new(content_encoding.unwrap_or_default()) {
+            Ok(None) => Coding::Identity,
+            Ok(Some(inflate)) => Coding::Coded(Box::new(inflate)),
+            Err(opaque) => Coding::Failed(opaque),
+        };
         Self {
             kind,
             direction,
-            window: Vec::new(),
+            coding,
+            buffer: Vec::new(),
+            base: 0,
+            block: 0,
+            cleared: 0,
+            is_shut: false,
+            raw_in: 0,
+            raw_released: 0,
+            marks: VecDeque::new(),
         }
     }
 
@@ -33,25 +92,206 @@ impl Stream {
     /// Sightings are appended once each, whatever the cuts.
     pub(crate) fn push(
         &mut self,
-        _scanner: &Scanner,
+        scanner: &Scanner,
         bytes: &[u8],
-        _holds: Holds<'_>,
-        _budget: &mut Budget,
-        _out: &mut Vec<Sighting>,
+        holds: Holds<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<Sighting>,
     ) -> Result<usize, BudgetSpent> {
-        self.window.extend_from_slice(bytes);
-        Ok(0)
+        for slice in bytes.chunks(SLICE_BYTES) {
+            self.take(scanner, slice, holds, budget, out)?;
+        }
+        self.look_early(scanner, holds);
+        Ok(self.release())
     }
 
     /// Scans what is left. After it everything is decided.
     pub(crate) fn finish(
         &mut self,
         scanner: &Scanner,
-        _holds: Holds<'_>,
+        holds: Holds<'_>,
         budget: &mut Budget,
         out: &mut Vec<Sighting>,
     ) -> Result<(), BudgetSpent> {
-        let window = std::mem::take(&mut self.window);
-        scanner.scan(self.kind, self.direction, &window, budget, out)
+        let mut decoded = Vec::new();
+        if let Coding::Coded(inflate) = &mut self.coding
+            && let Err(opaque) = inflate.end(&mut decoded)
+        {
+            self.fail(scanner, opaque, holds, out);
+        }
+        self.append(scanner, &decoded, holds, budget, out)?;
+        while self.block < self.end() {
+            self.scan_block(scanner, holds, budget, out)?;
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> u64 {
+        self.base + self.buffer.len() as u64
+    }
+
+    fn take(
+        &mut self,
+        scanner: &Scanner,
+        slice: &[u8],
+        holds: Holds<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        if let (Coding::Failed(opaque), 0) = (&self.coding, self.raw_in) {
+            let opaque = *opaque;
+            self.fail(scanner, opaque, holds, out);
+        }
+        let mut rest = slice;
+        while let Coding::Coded(inflate) = &mut self.coding
+            && !rest.is_empty()
+        {
+            // Pieces at fixed places: the ratio is judged alike however the stream is cut.
+            let piece =
+                Inflate::piece_bytes() - (self.raw_in % Inflate::piece_bytes() as u64) as usize;
+            let (piece, after) = rest.split_at(piece.min(rest.len()));
+            rest = after;
+            let mut decoded = Vec::new();
+            let result = inflate.feed(piece, &mut decoded);
+            self.raw_in += piece.len() as u64;
+            self.append(scanner, &decoded, holds, budget, out)?;
+            self.mark();
+            if let Err(opaque) = result {
+                self.fail(scanner, opaque, holds, out);
+            }
+        }
+        self.raw_in += rest.len() as u64;
+        self.append(scanner, rest, holds, budget, out)?;
+        self.mark();
+        Ok(())
+    }
+
+    fn mark(&mut self) {
+        let end = self.end();
+        match self.marks.back_mut() {
+            Some(last) if last.1 == end => last.0 = self.raw_in,
+            _ => self.marks.push_back((self.raw_in, end)),
+        }
+    }
+
+    /// Records that the content cannot be read, once.
+    fn fail(
+        &mut self,
+        scanner: &Scanner,
+        opaque: Opaque,
+        holds: Holds<'_>,
+        out: &mut Vec<Sighting>,
+    ) {
+        self.coding = Coding::Failed(opaque);
+        let sighting = scanner.opaque(opaque, self.end());
+        self.is_shut |= holds(&sighting);
+        out.push(sighting);
+    }
+
+    fn append(
+        &mut self,
+        scanner: &Scanner,
+        decoded: &[u8],
+        holds: Holds<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        budget.earn(decoded.len());
+        for part in decoded.chunks(SLICE_BYTES) {
+            self.buffer.extend_from_slice(part);
+            while self.end() >= self.block + window::BLOCK_BYTES + window::OVERLAP_BYTES {
+                self.scan_block(scanner, holds, budget, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides the next block, and forgets what no later one needs.
+    fn scan_block(
+        &mut self,
+        scanner: &Scanner,
+        holds: Holds<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        let bytes = self.slice(window::start(self.block), window::end(self.block));
+        let owned = self.block..self.block + window::BLOCK_BYTES;
+        let window = Window {
+            bytes,
+            base: window::start(self.block),
+            owned,
+        };
+        let seen = scanner.window(self.kind, self.direction, &window, budget)?;
+        self.is_shut |= seen.iter().any(holds);
+        out.extend(seen);
+        self.block += window::BLOCK_BYTES;
+        self.cleared = self.cleared.max(self.block.min(self.end()));
+        let keep = window::start(self.block).min(self.cleared.saturating_sub(EARLY_BACK_BYTES));
+        let drop = keep.saturating_sub(self.base).min(self.buffer.len() as u64);
+        self.buffer.drain(..drop as usize);
+        self.base += drop;
+        Ok(())
+    }
+
+    fn slice(&self, start: u64, end: u64) -> &[u8] {
+        let at = |place: u64| (place.clamp(self.base, self.end()) - self.base) as usize;
+        &self.buffer[at(start)..at(end)]
+    }
+
+    /// Clears what has arrived and surely holds no part of something that would block.
+    fn look_early(&mut self, scanner: &Scanner, holds: Holds<'_>) {
+        let mut cut = self.token_start();
+        if self.is_shut || cut <= self.cleared {
+            return;
+        }
+        let start = self.cleared.saturating_sub(EARLY_BACK_BYTES).max(self.base);
+        let end = self.end();
+        let window = Window {
+            bytes: self.slice(start, end),
+            base: start,
+            owned: 0..u64::MAX,
+        };
+        // A budget of its own: how often the stream is cut must not count against it.
+        let mut budget = Budget::default();
+        budget.earn(window.bytes.len());
+        let Ok(seen) = scanner.window(self.kind, self.direction, &window, &mut budget) else {
+            return;
+        };
+        for sighting in seen.iter().filter(|sighting| holds(sighting)) {
+            cut = cut.min(sighting.offset);
+        }
+        self.cleared = self.cleared.max(cut);
+    }
+
+    /// Where the token that may still be growing starts.
+    fn token_start(&self) -> u64 {
+        let is_inside = |byte: &&u8| {
+            is_encoding_byte(**byte) || **byte >= 0x80 || b".=%\\:~@!#$&*?".contains(byte)
+        };
+        let token = self
+            .buffer
+            .iter()
+            .rev()
+            .take(HOLD_MAX_BYTES as usize)
+            .take_while(is_inside);
+        self.end() - token.count() as u64
+    }
+
+    fn release(&mut self) -> usize {
+        if self.is_shut {
+            return 0;
+        }
+        let mut raw = self.raw_released;
+        if let Coding::Identity = self.coding {
+            raw = self.cleared;
+            self.marks.clear();
+        }
+        while let Some(mark) = self.marks.front().filter(|mark| mark.1 <= self.cleared) {
+            raw = mark.0;
+            self.marks.pop_front();
+        }
+        let more = raw - self.raw_released;
+        self.raw_released = raw;
+        more as usize
     }
 }

@@ -1,26 +1,12 @@
-use super::{Budget, Scanner, Sighting};
-use crate::crossing::{Direction, SurfaceKind};
+use super::scan;
+use crate::crossing::Direction;
 
 include!(concat!(env!("OUT_DIR"), "/examples.rs"));
-
-fn scan(direction: Direction, text: &str) -> Vec<Sighting> {
-    let mut out = Vec::new();
-    Scanner::new([7; 32])
-        .scan(
-            SurfaceKind::Body,
-            direction,
-            text.as_bytes(),
-            &mut Budget::default(),
-            &mut out,
-        )
-        .expect("the budget covers an example");
-    out
-}
 
 fn wakes(id: &str, text: &str) -> bool {
     [Direction::Outbound, Direction::Inbound]
         .into_iter()
-        .flat_map(|direction| scan(direction, text))
+        .flat_map(|direction| scan(direction, text.as_bytes()))
         .any(|sighting| sighting.rule.id == id)
 }
 
@@ -39,6 +25,22 @@ fn every_example_holds() {
                 .iter()
                 .filter(|t| wakes(id, t))
                 .map(|t| format!("{id} takes {t}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_example_is_found_in_base64() {
+    let mut wrong = Vec::new();
+    for (id, matches, _) in EXAMPLES {
+        let hidden = matches
+            .iter()
+            .map(|t| data_encoding::BASE64.encode(t.as_bytes()));
+        wrong.extend(
+            hidden
+                .filter(|t| !wakes(id, t))
+                .map(|t| format!("{id} misses {t}")),
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

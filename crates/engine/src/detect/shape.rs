@@ -1,0 +1,413 @@
+//! What has no literal: card and social security numbers, IBANs, base58 keys and seed phrases,
+//! found by code over runs of digits, symbols and words.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use bip39::{Language, Mnemonic};
+
+use super::Hit;
+use super::check::{base58check, digits, iban_len, is_card, is_iban};
+use crate::crossing::Direction;
+use crate::finding::Severity;
+use crate::rules::{RULES, Rule};
+use crate::views::token_runs;
+
+/// Patterns without a literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A payment card number.
+    Card,
+    /// A social security number of the United States.
+    Ssn,
+    /// An international bank account number.
+    Iban,
+    /// A Bitcoin private key in wallet import format.
+    Wif,
+    /// A mnemonic phrase of BIP-39.
+    Seed,
+}
+
+/// Every shape in a view. They are all judged outbound.
+pub(super) fn detect(view: &[u8], direction: Direction, hits: &mut Vec<Hit>) {
+    if direction == Direction::Inbound {
+        return;
+    }
+    let mut push = |shape, range, severity: Option<Severity>| {
+        let rule = rule(shape);
+        hits.push(Hit {
+            rule,
+            severity: severity.unwrap_or(rule.severity),
+            range,
+        });
+    };
+    for run in digit_runs(view) {
+        numbers(view, run, &mut push);
+    }
+    for run in token_runs(view, WIF_MIN) {
+        wif(view, run, &mut push);
+    }
+    seeds(view, &mut push);
+}
+
+type Push<'a> = &'a mut dyn FnMut(Shape, Range<usize>, Option<Severity>);
+
+fn rule(shape: Shape) -> &'static Rule {
+    static BY_SHAPE: OnceLock<Vec<(Shape, &'static Rule)>> = OnceLock::new();
+    let by_shape = BY_SHAPE.get_or_init(|| {
+        RULES
+            .iter()
+            .filter_map(|rule| Some((rule.shape?, rule)))
+            .collect()
+    });
+    let found = by_shape.iter().find(|(known, _)| *known == shape);
+    found.expect("the rule files name every shape").1
+}
+
+/// A number of nine digits, the shortest looked for, has a digit at every probe this far apart or
+/// next to it.
+const DIGITS_MIN: usize = 9;
+
+/// Runs of digits with at most one space, hyphen or plus between: candidates for numbers.
+fn digit_runs(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let is_digit = |at: usize| view.get(at).is_some_and(u8::is_ascii_digit);
+    let is_part = move |at: usize| {
+        is_digit(at)
+            || view
+                .get(at)
+                .is_some_and(|b| matches!(b, b' ' | b'-' | b'+'))
+                && at > 0
+                && is_digit(at - 1)
+                && is_digit(at + 1)
+    };
+    let mut probe = DIGITS_MIN - 1;
+    std::iter::from_fn(move || {
+        while probe < view.len() {
+            if !is_part(probe) {
+                probe += DIGITS_MIN;
+                continue;
+            }
+            let mut run = probe..probe + 1;
+            while run.start > 0 && is_part(run.start - 1) {
+                run.start -= 1;
+            }
+            while is_part(run.end) {
+                run.end += 1;
+            }
+            probe = run.end + DIGITS_MIN;
+            if run.len() >= DIGITS_MIN {
+                return Some(run);
+            }
+        }
+        None
+    })
+}
+
+fn numbers(view: &[u8], run: Range<usize>, push: Push<'_>) {
+    iban(view, &run, push);
+    let bytes = &view[run.clone()];
+    // Several numbers in a row read as one run: each may begin at any group.
+    let starts = (0..bytes.len()).filter(|at| *at == 0 || !bytes[at - 1].is_ascii_digit());
+    let mut taken = 0;
+    for start in starts {
+        if start < taken || !is_apart(view, run.start + start) {
+            continue;
+        }
+        if let Some((len, severity)) = card(view, run.start + start, run.end) {
+            push(
+                Shape::Card,
+                run.start + start..run.start + start + len,
+                severity,
+            );
+            taken = start + len;
+        } else if is_ssn(view, run.start + start) {
+            push(
+                Shape::Ssn,
+                run.start + start..run.start + start + SSN_LEN,
+                None,
+            );
+            taken = start + SSN_LEN;
+        }
+    }
+}
+
+/// Whether what stands before `at` leaves it a number of its own: not a decimal's, an identifier's
+/// or a longer dashed number's part.
+fn is_apart(view: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|at| view[at]);
+    !before
+        .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'$' | b'#'))
+}
+
+fn is_apart_after(view: &[u8], at: usize) -> bool {
+    match view.get(at) {
+        Some(b'.') => !view.get(at + 1).is_some_and(u8::is_ascii_digit),
+        Some(b'-') => !view.get(at + 1).is_some_and(u8::is_ascii_alphanumeric),
+        Some(b) => !b.is_ascii_alphanumeric() && *b != b'_',
+        None => true,
+    }
+}
+
+/// A card number from `start` on: its length with separators, and its severity.
+fn card(view: &[u8], start: usize, end: usize) -> Option<(usize, Option<Severity>)> {
+    let bytes = &view[start..end];
+    let groups: Vec<&[u8]> = bytes.split(|b| !b.is_ascii_digit()).take(5).collect();
+    let lens: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let (count, grouped) = match lens[..] {
+        [4, 4, 4, 4, 3] => (5, true),
+        [4, 4, 4, 4, ..] => (4, true),
+        [4, 6, 5 | 4, ..] => (3, true),
+        [14..=19, ..] => (1, false),
+        _ => return None,
+    };
+    let len = lens[..count].iter().sum::<usize>() + count - 1;
+    let separator = bytes.get(lens[0]).filter(|_| grouped);
+    let is_regular = bytes[..len]
+        .iter()
+        .all(|b| b.is_ascii_digit() || Some(b) == separator);
+    if !is_regular || !is_apart_after(view, start + len) || !is_card(&digits(&bytes[..len])) {
+        return None;
+    }
+    let is_sure = grouped || has_context(view, start, &CARD_WORDS);
+    Some((len, (!is_sure).then_some(Severity::Medium)))
+}
+
+const CARD_WORDS: [&str; 9] = [
+    "card",
+    "visa",
+    "master",
+    "amex",
+    "american express",
+    "credit",
+    "debit",
+    "payment",
+    "pan\"",
+];
+
+/// Whether a word stands in the bytes before.
+fn has_context(view: &[u8], at: usize, words: &[&str]) -> bool {
+    /// A label stands this near its number.
+    const CONTEXT_BYTES: usize = 64;
+    let before = view[at.saturating_sub(CONTEXT_BYTES)..at].to_ascii_lowercase();
+    words
+        .iter()
+        .any(|word| memchr::memmem::find(&before, word.as_bytes()).is_some())
+}
+
+const SSN_LEN: usize = 11;
+
+/// `AAA-GG-SSSS` in the ranges that the Social Security Administration issues; with spaces only
+/// where the words say so.
+fn is_ssn(view: &[u8], start: usize) -> bool {
+    let Some(text) = view.get(start..start + SSN_LEN) else {
+        return false;
+    };
+    let (area, group, serial) = (&text[..3], &text[4..6], &text[7..]);
+    let is_number = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let is_plain = text[3] == b'-' && text[6] == b'-';
+    let is_spaced = text[3] == b' ' && text[6] == b' ';
+    let issued = area != b"000" && area != b"666" && area[0] != b'9';
+    is_number(area)
+        && is_number(group)
+        && is_number(serial)
+        && issued
+        && group != b"00"
+        && serial != b"0000"
+        && is_apart_after(view, start + SSN_LEN)
+        && (is_plain || is_spaced && has_context(view, start, &["ssn", "social security"]))
+}
+
+/// Letters of an IBAN come at most this far before its first long run of digits.
+const IBAN_BACK: usize = 16;
+
+fn iban(view: &[u8], run: &Range<usize>, push: Push<'_>) {
+    let from = run.start.saturating_sub(IBAN_BACK);
+    for start in from..run.start {
+        let is_start = start == 0 || !view[start - 1].is_ascii_alphanumeric();
+        let head = &view[start..view.len().min(start + 4)];
+        if !is_start || head.len() < 4 || !head[2..].iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        let Some(len) = iban_len([head[0], head[1]]) else {
+            continue;
+        };
+        if let Some(end) = iban_end(view, start, len) {
+            push(Shape::Iban, start..end, None);
+            return;
+        }
+    }
+}
+
+fn iban_end(view: &[u8], start: usize, len: usize) -> Option<usize> {
+    let mut value = Vec::with_capacity(len);
+    let mut end = start;
+    while value.len() < len {
+        match view.get(end)? {
+            byte if byte.is_ascii_digit() || byte.is_ascii_uppercase() => value.push(*byte),
+            b' ' | b'-' | b'+' if view[end - 1].is_ascii_alphanumeric() => {}
+            _ => return None,
+        }
+        end += 1;
+    }
+    let is_end = !view.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    (is_end && is_iban(&value)).then_some(end)
+}
+
+/// Symbols of an uncompressed key; a compressed one has one more.
+const WIF_MIN: usize = 51;
+
+fn wif(view: &[u8], run: Range<usize>, push: Push<'_>) {
+    let is_base58 = |b: u8| b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l');
+    let mut start = run.start;
+    for part in view[run].split(|b| !is_base58(*b)) {
+        let range = start..start + part.len();
+        start = range.end + 1;
+        let looks = matches!(
+            (part.len(), part.first()),
+            (51, Some(b'5' | b'9')) | (52, Some(b'K' | b'L' | b'c'))
+        );
+        if !looks || !is_alone(view, &range) {
+            continue;
+        }
+        let is_key = base58check(part).is_some_and(|payload| matches!(payload[0], 0x80 | 0xef));
+        if is_key {
+            push(Shape::Wif, range, None);
+        }
+    }
+}
+
+fn is_alone(view: &[u8], range: &Range<usize>) -> bool {
+    let before = range.start.checked_sub(1).map(|at| view[at]);
+    let after = view.get(range.end).copied();
+    ![before, after]
+        .into_iter()
+        .flatten()
+        .any(|b| b.is_ascii_alphanumeric())
+}
+
+/// Words of the shortest phrase (BIP-39); its longest has 24.
+const SEED_WORDS_MIN: usize = 12;
+const SEED_WORDS_MAX: usize = 24;
+
+/// The shortest phrase is twelve words of three letters with eleven separators; a probe every so
+/// many bytes, and the word after it, meets one.
+const SEED_PROBE: usize = 36;
+
+/// Between words: a space, a comma, a line break with a number.
+const SEED_GAP_MAX: usize = 8;
+
+fn seeds(view: &[u8], push: Push<'_>) {
+    let mut probe = 0;
+    while probe < view.len() {
+        let Some(word) = next_word(view, probe) else {
+            return;
+        };
+        if word.start > probe + SEED_PROBE || !is_seed_word(&view[word.clone()]) {
+            probe = word.end.max(probe + SEED_PROBE);
+            continue;
+        }
+        let words = expand(view, word);
+        probe = words[words.len() - 1].end;
+        if words.len() >= SEED_WORDS_MIN {
+            phrase(view, &words, push);
+        }
+        probe = probe.max(words[0].start) + 1;
+    }
+}
+
+fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
+    let mut from = 0;
+    while from + SEED_WORDS_MIN <= words.len() {
+        let sizes = (SEED_WORDS_MIN..=SEED_WORDS_MAX).rev().step_by(3);
+        let found = sizes
+            .filter(|size| from + size <= words.len())
+            .find(|size| {
+                let part = words[from..from + size].iter();
+                let text: Vec<String> = part
+                    .map(|word| String::from_utf8_lossy(&view[word.clone()]).to_ascii_lowercase())
+                    .collect();
+                Mnemonic::parse_in_normalized(Language::English, &text.join(" ")).is_ok()
+            });
+        match found {
+            Some(size) => {
+                push(
+                    Shape::Seed,
+                    words[from].start..words[from + size - 1].end,
+                    None,
+                );
+                from += size;
+            }
+            None => from += 1,
+        }
+    }
+}
+
+/// The word at or after a place, whole.
+fn next_word(view: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = at + view[at..].iter().position(u8::is_ascii_alphabetic)?;
+    let back = view[..start]
+        .iter()
+        .rev()
+        .take(16)
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
+    let on = view[start..]
+        .iter()
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
+    Some(start - back..start + on)
+}
+
+fn is_seed_word(word: &[u8]) -> bool {
+    (3..=8).contains(&word.len())
+        && std::str::from_utf8(&word.to_ascii_lowercase())
+            .is_ok_and(|word| Language::English.find_word(word).is_some())
+}
+
+/// The run of phrase words around one, in order.
+fn expand(view: &[u8], word: Range<usize>) -> Vec<Range<usize>> {
+    let mut words = vec![word.clone()];
+    while let Some(before) = word_before(view, words[words.len() - 1].start) {
+        words.push(before);
+    }
+    words.reverse();
+    while let Some(after) = word_after(view, words[words.len() - 1].end) {
+        words.push(after);
+    }
+    words
+}
+
+fn is_gap(gap: &[u8]) -> bool {
+    !gap.is_empty()
+        && gap.len() <= SEED_GAP_MAX
+        && !gap
+            .iter()
+            .any(|b| matches!(b, b'!' | b'?' | b'<' | b'>' | b'(' | b'=' | 128..))
+}
+
+fn word_before(view: &[u8], start: usize) -> Option<Range<usize>> {
+    let before = view[..start].iter().rev().take(SEED_GAP_MAX + 1);
+    let gap = before.take_while(|b| !b.is_ascii_alphabetic()).count();
+    let end = start - gap;
+    let len = view[..end]
+        .iter()
+        .rev()
+        .take_while(|b| b.is_ascii_alphabetic())
+        .take(9)
+        .count();
+    let found = end - len..end;
+    (is_gap(&view[end..start]) && is_seed_word(&view[found.clone()])).then_some(found)
+}
+
+fn word_after(view: &[u8], end: usize) -> Option<Range<usize>> {
+    let after = view[end..].iter().take(SEED_GAP_MAX + 1);
+    let gap = after.take_while(|b| !b.is_ascii_alphabetic()).count();
+    let start = end + gap;
+    let len = view[start..]
+        .iter()
+        .take_while(|b| b.is_ascii_alphabetic())
+        .take(9)
+        .count();
+    let found = start..start + len;
+    (is_gap(&view[end..start]) && is_seed_word(&view[found.clone()])).then_some(found)
+}

@@ -1,0 +1,46 @@
+//! The rules for content that cannot be read. They have no pattern: the decoder says so.
+
+use super::inflate::Opaque;
+use super::{Scanner, Sighting};
+use crate::finding::{Class, Severity};
+use crate::rules::{Origin, Rule, RuleDirection};
+
+const fn rule(id: &'static str, title: &'static str) -> Rule {
+    Rule {
+        id,
+        title,
+        class: Class::Opaque,
+        severity: Severity::High,
+        direction: RuleDirection::Both,
+        origin: Origin::Builtin,
+        home: &[],
+        home_in: &[],
+        shape: None,
+        checks: &[],
+    }
+}
+
+pub(super) static RULES: &[Rule] = &[
+    rule("opaque-encoding", "Content in an unknown coding"),
+    rule("opaque-corrupt", "Content that is not what its coding says"),
+    rule("opaque-ratio", "Content that decompresses out of bounds"),
+];
+
+impl Scanner {
+    /// Content that cannot be read from `offset` of its decoded bytes on.
+    pub(super) fn opaque(&self, opaque: Opaque, offset: u64) -> Sighting {
+        let rule = match opaque {
+            Opaque::Encoding => &RULES[0],
+            Opaque::Corrupt => &RULES[1],
+            Opaque::Ratio => &RULES[2],
+        };
+        Sighting {
+            rule,
+            severity: rule.severity,
+            offset,
+            len: 0,
+            via: Vec::new(),
+            fingerprint: self.fingerprint(&[]),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The scanner alone, for benches and fuzzing.
+
+use super::{Budget, Scanner, Stream};
+use crate::crossing::{Direction, SurfaceKind};
+use crate::rules::PATTERNS;
+
+/// The scanner without policy, session or verdict.
+#[derive(Debug)]
+pub struct Probe(Scanner);
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self(Scanner::new([0; 32]))
+    }
+}
+
+impl Probe {
+    /// The rule, severity, offset and length of all that a body shows; none if the work budget is
+    /// spent.
+    pub fn scan(
+        &self,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> Option<Vec<(&'static str, &'static str, u64, u64)>> {
+        let (mut budget, mut out) = (Budget::default(), Vec::new());
+        self.0
+            .scan(SurfaceKind::Body, direction, bytes, &mut budget, &mut out)
+            .ok()?;
+        let row = |s: super::Sighting| (s.rule.id, s.severity.as_str(), s.offset, s.len);
+        Some(out.into_iter().map(row).collect())
+    }
+
+    /// Streams pieces and gives how many bytes were released before the end; none if the work
+    /// budget is spent.
+    pub fn stream(&self, direction: Direction, pieces: &[&[u8]]) -> Option<usize> {
+        let mut stream = Stream::new(SurfaceKind::Body, direction, None);
+        let (mut budget, mut out, mut released) = (Budget::default(), Vec::new(), 0);
+        for piece in pieces {
+            released += stream
+                .push(&self.0, piece, &|_| true, &mut budget, &mut out)
+                .ok()?;
+        }
+        stream
+            .finish(&self.0, &|_| true, &mut budget, &mut out)
+            .ok()?;
+        Some(released)
+    }
+
+    /// The regexes of all rules: the baseline is to run each over everything.
+    pub fn regexes() -> impl Iterator<Item = &'static str> {
+        PATTERNS.iter().map(|pattern| pattern.regex)
+    }
+}

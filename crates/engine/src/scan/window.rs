@@ -1,0 +1,141 @@
+//! Scans one window of a surface or stream through all of its views.
+
+use std::ops::Range;
+
+use super::{Budget, BudgetSpent, Scanner, Sighting};
+use crate::crossing::{Direction, SurfaceKind};
+use crate::detect::Hit;
+use crate::views::{View, walk};
+
+/// What starts in a block is decided by one scan of it and its surroundings.
+pub(super) const BLOCK_BYTES: u64 = 32 * 1024;
+
+/// Bytes after a block that its scan also sees: a credential, encoded, that starts at its end.
+pub(super) const OVERLAP_BYTES: u64 = 4 * 1024;
+
+/// Bytes before a block that its scan also sees: the words before a value that give it meaning.
+pub(super) const BEFORE_BYTES: u64 = 1024;
+
+/// The start of the window of the block at `block`.
+pub(super) fn start(block: u64) -> u64 {
+    block.saturating_sub(BEFORE_BYTES)
+}
+
+/// The end of the window of the block at `block`.
+pub(super) fn end(block: u64) -> u64 {
+    block + BLOCK_BYTES + OVERLAP_BYTES
+}
+
+/// A part of a surface.
+pub(super) struct Window<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Its offset in the surface.
+    pub(super) base: u64,
+    /// Where sightings must start to be reported.
+    pub(super) owned: Range<u64>,
+}
+
+impl Scanner {
+    /// Scans a window; sightings come in the order of their offsets.
+    pub(super) fn window(
+        &self,
+        kind: SurfaceKind,
+        direction: Direction,
+        window: &Window<'_>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Sighting>, BudgetSpent> {
+        let mut seen = Vec::new();
+        self.views(direction, window, window.bytes, None, budget, &mut seen)?;
+        if let Some((name, bytes)) = respelt(kind, window.bytes) {
+            self.views(direction, window, &bytes, Some(name), budget, &mut seen)?;
+        }
+        let mut seen = distinct(seen);
+        seen.retain(|sighting| window.owned.contains(&sighting.offset));
+        Ok(seen)
+    }
+
+    fn views(
+        &self,
+        direction: Direction,
+        window: &Window<'_>,
+        bytes: &[u8],
+        respelling: Option<&'static str>,
+        budget: &mut Budget,
+        seen: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        let is_clipped = window.base > 0 || bytes.len() as u64 >= BLOCK_BYTES;
+        let root = View::raw(bytes, is_clipped);
+        let mut hits: Vec<Hit> = Vec::new();
+        walk(&root, budget, &mut |view, budget| {
+            self.detectors()
+                .detect(&view.bytes, direction, budget, &mut hits)?;
+            for hit in hits.drain(..) {
+                let value = &view.bytes[hit.range.clone()];
+                let origins = view.origins(hit.range.start, hit.range.end);
+                let via = respelling.into_iter().chain(origins.via).collect();
+                seen.push(Sighting {
+                    rule: hit.rule,
+                    severity: hit.severity,
+                    offset: window.base + origins.start as u64,
+                    len: (origins.end - origins.start) as u64,
+                    via,
+                    fingerprint: self.fingerprint(value),
+                });
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Other spellings of the whole, whose offsets are the same or nearly so.
+fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    match kind {
+        SurfaceKind::Host => {
+            let joined = bytes.iter().copied().filter(|b| *b != b'.').collect();
+            bytes.contains(&b'.').then_some(("joined", joined))
+        }
+        // A form's space is a plus (URL standard, section 5.1).
+        SurfaceKind::Url | SurfaceKind::Query | SurfaceKind::Body
+            if bytes.contains(&b'+') && !bytes.iter().any(u8::is_ascii_whitespace) =>
+        {
+            let spaced = bytes
+                .iter()
+                .map(|b| if *b == b'+' { b' ' } else { *b })
+                .collect();
+            Some(("plus", spaced))
+        }
+        SurfaceKind::Url
+        | SurfaceKind::Query
+        | SurfaceKind::Body
+        | SurfaceKind::Path
+        | SurfaceKind::Header
+        | SurfaceKind::Trailer
+        | SurfaceKind::Stream => None,
+    }
+}
+
+/// One sighting of each rule at each place: the one that took the fewest decodings.
+fn distinct(mut seen: Vec<Sighting>) -> Vec<Sighting> {
+    seen.sort_by(|a, b| {
+        let order = |s: &Sighting| (s.rule.id, s.via.len(), s.offset, std::cmp::Reverse(s.len));
+        order(a).cmp(&order(b)).then_with(|| a.via.cmp(&b.via))
+    });
+    let mut kept: Vec<Sighting> = Vec::new();
+    let mut first_of_rule = 0;
+    for sighting in seen {
+        if kept
+            .get(first_of_rule)
+            .is_some_and(|kept| kept.rule.id != sighting.rule.id)
+        {
+            first_of_rule = kept.len();
+        }
+        let overlaps = |kept: &Sighting| {
+            kept.offset < sighting.offset + sighting.len && sighting.offset < kept.offset + kept.len
+        };
+        if !kept[first_of_rule..].iter().any(overlaps) {
+            kept.push(sighting);
+        }
+    }
+    kept.sort_by(|a, b| (a.offset, a.rule.id).cmp(&(b.offset, b.rule.id)));
+    kept
+}

@@ -1,0 +1,176 @@
+//! A surface's bytes as decoded or normalised one way, with the path of decodings that led there.
+
+mod plain;
+mod runs;
+
+pub(crate) use runs::{is_encoding_byte, token_runs};
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::scan::{Budget, BudgetSpent};
+use plain::Edit;
+use runs::Coding;
+
+/// Decodings on top of each other: what honest clients nest is at most three deep.
+const DEPTH_MAX: usize = 5;
+
+/// Views of one window: a bound on memory for the de-duplication, far above what content that
+/// keeps within its work budget reaches.
+const VIEWS_MAX: usize = 16 * 1024;
+
+/// One view.
+pub(crate) struct View<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    origin: Origin<'a>,
+    depth: usize,
+    /// Whether the parent was cut off before this view's first or after its last byte.
+    clipped: bool,
+}
+
+/// How a view came from its parent.
+enum Origin<'a> {
+    /// It is the surface's own bytes.
+    Raw,
+    /// Escapes undone and Unicode folded, in place.
+    Plain {
+        parent: &'a View<'a>,
+        edits: Vec<Edit>,
+    },
+    /// A run of symbols of some coding, decoded.
+    Decoded {
+        parent: &'a View<'a>,
+        coding: Coding,
+    },
+}
+
+/// Where in the raw bytes a part of a view came from.
+pub(crate) struct Origins {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The decodings, outermost first.
+    pub(crate) via: Vec<&'static str>,
+}
+
+impl<'a> View<'a> {
+    /// The view of raw bytes; `clipped` when they are a window of more.
+    pub(crate) fn raw(bytes: &'a [u8], clipped: bool) -> Self {
+        Self {
+            bytes: Cow::Borrowed(bytes),
+            origin: Origin::Raw,
+            depth: 0,
+            clipped,
+        }
+    }
+
+    /// Whether the view is a decoded run, whose neighbours cannot be seen.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Maps a part of this view to the raw bytes.
+    pub(crate) fn origins(&self, start: usize, end: usize) -> Origins {
+        match &self.origin {
+            Origin::Raw => Origins {
+                start,
+                end,
+                via: Vec::new(),
+            },
+            Origin::Plain { parent, edits } => {
+                let (from, to) = plain::map(edits, start, end);
+                let mut origins = parent.origins(from, to);
+                origins.via.extend(plain::kinds(edits, start, end));
+                origins
+            }
+            Origin::Decoded { parent, coding } => {
+                let (from, to) = coding.map(start, end);
+                let mut origins = parent.origins(from, to);
+                origins.via.push(coding.name());
+                origins
+            }
+        }
+    }
+}
+
+/// Walks every view of `root`, itself first, each distinct one once.
+pub(crate) fn walk(
+    root: &View<'_>,
+    budget: &mut Budget,
+    visit: &mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
+) -> Result<(), BudgetSpent> {
+    Walk {
+        seen: HashSet::new(),
+        visit,
+    }
+    .view(root, budget)
+}
+
+struct Walk<'v> {
+    seen: HashSet<u64>,
+    visit: &'v mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
+}
+
+impl Walk<'_> {
+    fn view(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
+        budget.spend(view.bytes.len())?;
+        if view.depth > 0 && !self.is_new(view)? {
+            return Ok(());
+        }
+        (self.visit)(view, budget)?;
+        if view.depth == DEPTH_MAX {
+            return Ok(());
+        }
+        if let Some((bytes, edits)) = plain::unescape(&view.bytes) {
+            let origin = Origin::Plain {
+                parent: view,
+                edits,
+            };
+            self.child(view, bytes, origin, view.clipped, budget)?;
+        }
+        for run in runs::runs(&view.bytes, view.clipped) {
+            for coding in run.codings(&view.bytes) {
+                let bytes = coding.decode(&view.bytes);
+                let origin = Origin::Decoded {
+                    parent: view,
+                    coding,
+                };
+                self.child(view, bytes, origin, run.clipped, budget)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn child(
+        &mut self,
+        parent: &View<'_>,
+        bytes: Vec<u8>,
+        origin: Origin<'_>,
+        clipped: bool,
+        budget: &mut Budget,
+    ) -> Result<(), BudgetSpent> {
+        let bytes = Cow::Owned(bytes);
+        self.view(
+            &View {
+                bytes,
+                origin,
+                depth: parent.depth + 1,
+                clipped,
+            },
+            budget,
+        )
+    }
+
+    /// Views of equal content at different places are different sightings, so the place counts.
+    fn is_new(&mut self, view: &View<'_>) -> Result<bool, BudgetSpent> {
+        if self.seen.len() >= VIEWS_MAX {
+            return Err(BudgetSpent);
+        }
+        let mut hasher = DefaultHasher::new();
+        view.bytes.hash(&mut hasher);
+        view.origins(0, 1.min(view.bytes.len()))
+            .start
+            .hash(&mut hasher);
+        Ok(self.seen.insert(hasher.finish()))
+    }
+}

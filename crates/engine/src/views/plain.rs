@@ -1,0 +1,292 @@
+//! Undoes percent, backslash and entity escapes and folds Unicode to ASCII, all in one pass, so
+//! that mixed spellings cost one view and not one each.
+
+include!(concat!(env!("OUT_DIR"), "/fold.rs"));
+static PAGES: &[u8; 0x1100] = include_bytes!(concat!(env!("OUT_DIR"), "/fold-pages.bin"));
+static ENTRIES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fold-entries.bin"));
+
+/// Chunks of this size are judged to be text or not; compressed data is not folded.
+const CHUNK: usize = 1024;
+
+/// A part of the input that was replaced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit {
+    out: (u32, u32),
+    input: (u32, u32),
+    kind: Kind,
+}
+
+/// What was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Percent,
+    Escape,
+    Entity,
+    Unicode,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::Escape => "escape",
+            Self::Entity => "entity",
+            Self::Unicode => "unicode",
+        }
+    }
+}
+
+/// Where `start..end` of the output was in the input.
+pub(super) fn map(edits: &[Edit], start: usize, end: usize) -> (usize, usize) {
+    let place = |at: usize, last: bool| {
+        let index = edits.partition_point(|edit| edit.out.0 as usize <= at);
+        let Some(edit) = index.checked_sub(1).map(|index| edits[index]) else {
+            return at + usize::from(last);
+        };
+        match at.checked_sub(edit.out.1 as usize) {
+            Some(past) => edit.input.1 as usize + past + usize::from(last),
+            None if last => edit.input.1 as usize,
+            None => edit.input.0 as usize,
+        }
+    };
+    (
+        place(start, false),
+        if end > start {
+            place(end - 1, true)
+        } else {
+            place(end, false)
+        },
+    )
+}
+
+/// The kinds of edits within `start..end` of the output, or at its edges.
+pub(super) fn kinds(edits: &[Edit], start: usize, end: usize) -> Vec<&'static str> {
+    let first = edits.partition_point(|edit| (edit.out.1 as usize) < start);
+    let mut names = Vec::new();
+    for edit in edits[first..]
+        .iter()
+        .take_while(|edit| edit.out.0 as usize <= end)
+    {
+        if !names.contains(&edit.kind.name()) {
+            names.push(edit.kind.name());
+        }
+    }
+    names
+}
+
+/// The bytes with every escape undone once and Unicode folded; none where nothing changes.
+pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Edit>)> {
+    let mut writer = Writer {
+        input: bytes,
+        copied: 0,
+        out: Vec::new(),
+        edits: Vec::new(),
+    };
+    for start in (0..bytes.len()).step_by(CHUNK) {
+        let end = bytes.len().min(start + CHUNK);
+        if is_text(&bytes[start..end]) {
+            writer.chunk(start, end);
+        }
+    }
+    writer.finish()
+}
+
+/// Compressed or encrypted data has control and high bytes everywhere; text, even of other scripts
+/// or UTF-16, has one or the other.
+fn is_text(chunk: &[u8]) -> bool {
+    let control = |b: &&u8| matches!(**b, 1..=8 | 14..=26 | 28..=31 | 127);
+    let high = chunk.iter().filter(|b| **b >= 0x80).count();
+    high * 5 < chunk.len() || chunk.iter().filter(control).count() * 33 < chunk.len()
+}
+
+struct Writer<'a> {
+    input: &'a [u8],
+    copied: usize,
+    out: Vec<u8>,
+    edits: Vec<Edit>,
+}
+
+/// Bytes that may begin an edit.
+static STARTS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte >= 0x7f
+            || byte < 0x20 && !(byte == 9 || byte == 10 || byte == 13)
+            || byte == b'%' as usize
+            || byte == b'\\' as usize
+            || byte == b'&' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// An edit's kind, how many input bytes it takes, and where its output is.
+enum Found {
+    Byte(Kind, usize, u8),
+    Char(Kind, usize, char),
+    Text(Kind, usize, &'static str),
+}
+
+impl Writer<'_> {
+    fn chunk(&mut self, start: usize, end: usize) {
+        let mut at = start.max(self.copied);
+        while at < end {
+            let Some(skip) = self.input[at..end].iter().position(|b| STARTS[*b as usize]) else {
+                return;
+            };
+            at += skip;
+            at = match find(&self.input[at..]) {
+                Some(found) => self.edit(at, found),
+                None => at + width(self.input[at]),
+            };
+        }
+    }
+
+    fn edit(&mut self, at: usize, found: Found) -> usize {
+        self.out.extend_from_slice(&self.input[self.copied..at]);
+        let out = self.out.len() as u32;
+        let (kind, taken) = match found {
+            Found::Byte(kind, taken, byte) => {
+                self.out.push(byte);
+                (kind, taken)
+            }
+            Found::Char(kind, taken, c) => {
+                match folded(c) {
+                    Some(text) => self.out.extend_from_slice(text.as_bytes()),
+                    None => self
+                        .out
+                        .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+                (kind, taken)
+            }
+            Found::Text(kind, taken, text) => {
+                self.out.extend_from_slice(text.as_bytes());
+                (kind, taken)
+            }
+        };
+        self.copied = at + taken;
+        let input = (at as u32, self.copied as u32);
+        self.edits.push(Edit {
+            out: (out, self.out.len() as u32),
+            input,
+            kind,
+        });
+        self.copied
+    }
+
+    fn finish(mut self) -> Option<(Vec<u8>, Vec<Edit>)> {
+        if self.edits.is_empty() {
+            return None;
+        }
+        self.out.extend_from_slice(&self.input[self.copied..]);
+        Some((self.out, self.edits))
+    }
+}
+
+/// The bytes to step over where nothing is to be undone.
+fn width(byte: u8) -> usize {
+    match byte {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => 1,
+    }
+}
+
+fn find(rest: &[u8]) -> Option<Found> {
+    match rest[0] {
+        b'%' => percent(rest),
+        b'\\' => backslash(rest),
+        b'&' => entity(rest),
+        byte if byte < 0x80 => Some(Found::Text(Kind::Unicode, 1, "")),
+        _ => {
+            let (c, taken) = decode(rest)?;
+            Some(Found::Text(Kind::Unicode, taken, folded(c)?))
+        }
+    }
+}
+
+fn percent(rest: &[u8]) -> Option<Found> {
+    if rest.get(1).is_some_and(|b| matches!(b, b'u' | b'U')) {
+        let code = hex(rest.get(2..6)?)?;
+        return Some(Found::Char(Kind::Percent, 6, char::from_u32(code)?));
+    }
+    Some(Found::Byte(Kind::Percent, 3, hex(rest.get(1..3)?)? as u8))
+}
+
+/// JSON (RFC 8259, section 7), and what C, Python and shells add.
+fn backslash(rest: &[u8]) -> Option<Found> {
+    let byte = |taken, byte| Some(Found::Byte(Kind::Escape, taken, byte));
+    match rest.get(1)? {
+        b'n' => byte(2, b'\n'),
+        b'r' => byte(2, b'\r'),
+        b't' => byte(2, b'\t'),
+        escaped @ (b'"' | b'\'' | b'/' | b'\\') => byte(2, *escaped),
+        b'x' => byte(4, hex(rest.get(2..4)?)? as u8),
+        b'u' if rest.get(2) == Some(&b'{') => {
+            let len = rest.iter().take(10).position(|b| *b == b'}')?;
+            let code = hex(&rest[3..len])?;
+            Some(Found::Char(Kind::Escape, len + 1, char::from_u32(code)?))
+        }
+        b'u' => utf16(rest),
+        _ => None,
+    }
+}
+
+fn utf16(rest: &[u8]) -> Option<Found> {
+    let first = hex(rest.get(2..6)?)?;
+    if let Some(c) = char::from_u32(first) {
+        return Some(Found::Char(Kind::Escape, 6, c));
+    }
+    let second = rest.get(6..12)?.strip_prefix(b"\\u").and_then(hex)?;
+    let units = [first as u16, u16::try_from(second).ok()?];
+    let c = char::decode_utf16(units).next()?.ok()?;
+    Some(Found::Char(Kind::Escape, 12, c))
+}
+
+/// The longest entity that is undone: `&#x10ffff;`.
+const ENTITY_MAX: usize = 10;
+
+/// Numeric character references, and the five of XML with the non-breaking space.
+fn entity(rest: &[u8]) -> Option<Found> {
+    let end = rest.iter().take(ENTITY_MAX).position(|b| *b == b';')?;
+    let found = |c| Some(Found::Char(Kind::Entity, end + 1, c));
+    match &rest[1..end] {
+        [b'#', b'x' | b'X', digits @ ..] => found(char::from_u32(hex(digits)?)?),
+        [b'#', digits @ ..] => {
+            let code = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            found(char::from_u32(code)?)
+        }
+        b"amp" => found('&'),
+        b"lt" => found('<'),
+        b"gt" => found('>'),
+        b"quot" => found('"'),
+        b"apos" => found('\''),
+        b"nbsp" => found(' '),
+        _ => None,
+    }
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 6 {
+        return None;
+    }
+    digits.iter().try_fold(0, |sum, digit| {
+        Some(sum << 4 | char::from(*digit).to_digit(16)?)
+    })
+}
+
+/// The first character of UTF-8 bytes.
+fn decode(rest: &[u8]) -> Option<(char, usize)> {
+    let bytes = rest.get(..width(rest[0]))?;
+    let c = std::str::from_utf8(bytes).ok()?.chars().next()?;
+    Some((c, bytes.len()))
+}
+
+fn folded(c: char) -> Option<&'static str> {
+    let code = c as usize;
+    let entry = (PAGES[code >> 8] as usize) << 8 | code & 0xff;
+    let index = u16::from_le_bytes([ENTRIES[entry * 2], ENTRIES[entry * 2 + 1]]);
+    Some(TEXTS[usize::from(index.checked_sub(1)?)])
+}
