@@ -35,8 +35,6 @@ const PASSED: &[&str] = &[
     "FORCE_COLOR",
     "EDITOR",
     "PAGER",
-    "COLUMNS",
-    "LINES",
 ];
 
 /// Where programs are looked for when the host sets no `PATH`.

@@ -111,8 +111,10 @@ pub(crate) fn private(spec: &Spec, host: &HostFacts) -> Vec<Mount> {
             target: "/proc".into(),
         },
     ];
-    mounts.extend(EMPTY.iter().map(|dir| Mount::Directory {
-        target: dir.into(),
+    let is_link = |dir: &Path| host.root_links.iter().any(|(link, _)| link == dir);
+    let empty = EMPTY.iter().map(PathBuf::from).filter(|dir| !is_link(dir));
+    mounts.extend(empty.map(|target| Mount::Directory {
+        target,
         mode: 0o755,
     }));
     mounts.extend(devices());

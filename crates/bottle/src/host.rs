@@ -65,7 +65,8 @@ pub struct HostFacts {
     pub home: PathBuf,
     /// Directories of programs that exist.
     pub system_dirs: Vec<PathBuf>,
-    /// Links of the root directory and what they say (`/bin` to `usr/bin`).
+    /// Links in the root directory and what they say (`/bin` to `usr/bin`, `/home` to
+    /// `var/home`).
     pub root_links: Vec<(PathBuf, PathBuf)>,
     /// Entries of `/opt` that everyone may read.
     pub optional_dirs: Vec<PathBuf>,
@@ -163,16 +164,13 @@ fn secrets(home: &Path) -> Vec<(PathBuf, bool)> {
 }
 
 fn system_dirs() -> (Vec<(PathBuf, PathBuf)>, Vec<PathBuf>) {
-    let mut links = Vec::new();
-    let mut dirs = Vec::new();
-    for name in SYSTEM_DIRS.iter().map(PathBuf::from) {
-        if let Ok(text) = fs::read_link(&name) {
-            links.push((name, text));
-        } else if name.is_dir() {
-            dirs.push(name);
-        }
-    }
-    (links, dirs)
+    let entries = fs::read_dir("/").into_iter().flatten().flatten();
+    let links = entries.filter_map(|entry| Some((entry.path(), fs::read_link(entry.path()).ok()?)));
+    let dirs = SYSTEM_DIRS
+        .iter()
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir() && !dir.is_symlink());
+    (links.collect(), dirs.collect())
 }
 
 fn search_dir(dir: PathBuf) -> Option<SearchDir> {

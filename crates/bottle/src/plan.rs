@@ -21,6 +21,8 @@ pub struct Plan {
 pub(crate) struct Seen {
     pub(crate) mode: WorkspaceMode,
     pub(crate) dir: PathBuf,
+    /// Where the command sees it.
+    pub(crate) target: PathBuf,
     /// Where an overlay's changes are kept.
     pub(crate) kept: Option<Kept>,
 }
@@ -44,7 +46,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Result<Plan, Error> {
     crate::trust::check(&spec.ca_certificate_pem)?;
     let seen = workspace::see(spec, host)?;
     let directory = match seen.mode {
-        WorkspaceMode::Bind | WorkspaceMode::Overlay => seen.dir.clone(),
+        WorkspaceMode::Bind | WorkspaceMode::Overlay => seen.target.clone(),
         WorkspaceMode::None => host.home.clone(),
     };
     let mut mounts = files::system(spec, host);
@@ -87,7 +89,7 @@ fn writable(spec: &Spec, host: &HostFacts, seen: &Seen) -> Vec<PathBuf> {
     paths.push(host.home.clone());
     paths.extend(spec.read_write.iter().cloned());
     if seen.mode != WorkspaceMode::None {
-        paths.push(seen.dir.clone());
+        paths.push(seen.target.clone());
     }
     paths
 }

@@ -20,7 +20,7 @@ pub struct Spec {
     pub env: BTreeMap<OsString, OsString>,
     /// The bottle's own CA certificate (public part), PEM.
     pub ca_certificate_pem: Vec<u8>,
-    /// Carboy's state directory on the host: never visible inside, and where an overlay's
+    /// Carboy's state directory on the host, which exists: never visible inside, and where an overlay's
     /// changes are kept (in `workspaces/NAME/upper`).
     pub state_dir: PathBuf,
     /// More host paths to show, read-only.

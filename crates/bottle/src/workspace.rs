@@ -17,6 +17,12 @@ const SHARED: &[&str] = &[
     "/tmp", "/mnt", "/media", "/srv", "/nix",
 ];
 
+/// Where a workspace that is the whole machine is seen.
+const WHOLE: &str = "/workspace";
+
+/// Places of the whole machine with other processes, devices and the sockets of services.
+const WAYS_OUT: &[&str] = &["/proc", "/sys", "/dev", "/run"];
+
 const ELSEWHERE: &str = "go to a project's directory, or use `--workspace none`";
 
 /// Decides how the workspace is seen.
@@ -36,9 +42,17 @@ pub(crate) fn see(spec: &Spec, host: &HostFacts) -> Result<Seen, Error> {
             work: place.join("work"),
         }
     });
+    // The bottle's root is its own, so a named `/` is seen next to it.
+    let whole = workspace.dir == Path::new("/");
+    let target = if whole {
+        PathBuf::from(WHOLE)
+    } else {
+        workspace.dir.clone()
+    };
     Ok(Seen {
         mode,
         dir: workspace.dir.clone(),
+        target,
         kept,
     })
 }
@@ -66,8 +80,9 @@ fn check(spec: &Spec, host: &HostFacts) -> Result<(), Error> {
         refuse("credentials are kept there", ELSEWHERE)
     } else if dir.starts_with(&spec.state_dir) {
         refuse("carboy keeps its own state there", ELSEWHERE)
-    } else if dir == Path::new("/") {
-        refuse("it is the whole machine", ELSEWHERE)
+    } else if dir == Path::new("/") && !spec.workspace.named {
+        let remedy = "go to a project's directory, or name it with `--workspace-dir`";
+        refuse("it is the whole machine", remedy)
     } else if host.home.starts_with(dir) && !spec.workspace.named {
         let remedy = "go to a project's directory, or name it with `--workspace-dir`";
         refuse("the whole home directory is in it", remedy)
@@ -83,35 +98,39 @@ fn check(spec: &Spec, host: &HostFacts) -> Result<(), Error> {
 
 /// The mounts that show the workspace, after all others.
 pub(crate) fn mounts(spec: &Spec, host: &HostFacts, seen: &Seen) -> Vec<Mount> {
-    let dir = seen.dir.clone();
-    let mut mounts = match (&seen.kept, seen.mode) {
+    let (source, target) = (seen.dir.clone(), seen.target.clone());
+    let shown = match (&seen.kept, seen.mode) {
         (_, WorkspaceMode::None) => return Vec::new(),
-        (Some(kept), _) => vec![Mount::Overlay {
-            lower: dir.clone(),
-            upper: kept.upper.clone(),
-            work: kept.work.clone(),
-            target: dir,
-        }],
-        (None, _) => vec![Mount::Bind {
-            source: dir.clone(),
-            target: dir,
+        (Some(Kept { upper, work }), _) => Mount::Overlay {
+            lower: source,
+            upper: upper.clone(),
+            work: work.clone(),
+            target,
+        },
+        (None, _) => Mount::Bind {
+            source,
+            target,
             writable: true,
             devices: false,
-        }],
+        },
     };
-    mounts.extend(masks(spec, host, &seen.dir));
-    mounts
+    [shown].into_iter().chain(masks(spec, host, seen)).collect()
 }
 
-/// Covers what a named workspace may hold beside the work: credentials, and carboy's own state.
-fn masks(spec: &Spec, host: &HostFacts, dir: &Path) -> Vec<Mount> {
-    let inside = |path: &Path| path != dir && path.starts_with(dir);
-    let secrets = host.secrets.iter().filter(|(path, _)| inside(path));
-    let mut masks: Vec<Mount> = secrets.map(|(path, is_dir)| mask(path, *is_dir)).collect();
-    if inside(&spec.state_dir) {
-        masks.push(mask(&spec.state_dir, true));
-    }
-    masks
+/// Covers what a named workspace may hold beside the work: credentials, carboy's own state, and
+/// of the whole machine what would lead out of the bottle.
+fn masks(spec: &Spec, host: &HostFacts, seen: &Seen) -> Vec<Mount> {
+    let state = (spec.state_dir.clone(), true);
+    let ways_out = WAYS_OUT.iter().map(|path| (PathBuf::from(path), true));
+    let covered = host.secrets.iter().cloned().chain([state]).chain(ways_out);
+    covered
+        .filter_map(|(path, is_dir)| {
+            let below = path.strip_prefix(&seen.dir).ok()?;
+            // The workspace itself is what was asked for.
+            let inside = !below.as_os_str().is_empty();
+            inside.then(|| mask(&seen.target.join(below), is_dir))
+        })
+        .collect()
 }
 
 fn mask(path: &Path, is_dir: bool) -> Mount {

@@ -171,7 +171,11 @@ fn first_process(control: &Channel, orders: Orders) -> u8 {
     });
     let told = match outcome {
         Ok(built) => match control.receive::<Order>() {
-            Ok(Some((Order::Start, _))) => reaper::run(control, &orders, built.terminal),
+            Ok(Some((Order::Start, _))) => {
+                // From here on only carboy has the sockets: without it there is no network.
+                drop(built.sockets);
+                reaper::run(control, &orders, built.terminal)
+            }
             // Carboy gave up, or is gone.
             Ok(Some((Order::Signal(_), _)) | None) | Err(_) => return INIT_FAILED,
         },

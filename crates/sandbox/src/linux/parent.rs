@@ -6,6 +6,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
 
 use super::channel::{Channel, Order, Report};
 use super::init::{INIT_ARGUMENT, Orders};
@@ -21,6 +25,10 @@ const SIGNALS: &[libc::c_int] = &[
     libc::SIGQUIT,
     libc::SIGWINCH,
 ];
+
+/// How long the bottle's processes may take to end once nothing keeps them, before their init is
+/// killed from outside. A process that writes a large file to a slow disk needs a while.
+const END_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A confinement that is built and waits to start its command. Dropping it ends it.
 pub struct Prepared {
@@ -48,11 +56,26 @@ struct Init {
 }
 
 impl Drop for Init {
+    /// Returns when every process of the bottle is gone, so that nothing writes to the workspace
+    /// any more: the init process ends only after its pid namespace has.
     fn drop(&mut self) {
         self.control = None;
-        // Its own death signal would come later; this also covers an init that is stuck.
-        drop(self.child.kill());
+        if !self.ends_within(END_TIME_MAX) {
+            drop(self.child.kill());
+        }
         drop(self.child.wait());
+    }
+}
+
+impl Init {
+    fn ends_within(&self, time: Duration) -> bool {
+        let watch = || {
+            let flags = PidfdFlags::empty();
+            let child = rustix::process::pidfd_open(Pid::from_child(&self.child), flags)?;
+            let mut watched = [PollFd::new(&child, PollFlags::IN)];
+            rustix::event::poll(&mut watched, Timespec::try_from(time).ok().as_ref())
+        };
+        matches!(watch(), Ok(ended) if ended > 0)
     }
 }
 

@@ -12,8 +12,6 @@ use super::{command, sys};
 use crate::{Error, Exit, Layer};
 
 /// Starts the command and stays until it has ended.
-///
-/// The gate's sockets and this side of the terminal were dropped by then: only carboy has them.
 pub(super) fn run(
     control: &Channel,
     orders: &Orders,

@@ -29,6 +29,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_fsmount,
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
+    OPEN_TREE_ATTR,
     libc::SYS_swapon,
     libc::SYS_swapoff,
     libc::SYS_quotactl,
@@ -48,7 +49,6 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
     libc::SYS_reboot,
     libc::SYS_syslog,
     libc::SYS_acct,
@@ -75,9 +75,13 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_kcmp,
 ];
 
-/// Calls of x86-64 alone.
+/// Newer than the C libraries' tables; from number 424 on all architectures share theirs.
+const OPEN_TREE_ATTR: libc::c_long = 467;
+
+/// Calls of x86-64 alone, or whose number the C libraries do not name everywhere.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_HERE: &[libc::c_long] = &[
+    libc::SYS_kexec_file_load,
     libc::SYS_iopl,
     libc::SYS_ioperm,
     libc::SYS_modify_ldt,
@@ -87,8 +91,9 @@ const REFUSED_HERE: &[libc::c_long] = &[
     libc::SYS__sysctl,
 ];
 
+/// `kexec_file_load` in `asm-generic/unistd.h`, which musl's table does not name.
 #[cfg(not(target_arch = "x86_64"))]
-const REFUSED_HERE: &[libc::c_long] = &[];
+const REFUSED_HERE: &[libc::c_long] = &[294];
 
 /// Flags of `clone` and `unshare` that make namespaces.
 const NEW_NAMESPACES: &[libc::c_int] = &[

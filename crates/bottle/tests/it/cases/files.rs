@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     ("carboy's_state_is_masked", state),
     ("refused_workspaces", refused),
     ("a_named_home_shows_no_credentials", named_home),
+    ("a_named_root_leads_nowhere", named_root),
     ("devices_are_few_and_work", devices),
     ("the_trust_store_holds_the_bottle's_certificate", trust),
     ("host_sockets_are_out_of_reach", sockets),
@@ -164,6 +165,18 @@ fn named_home(stage: &Stage) {
     let mut launcher = stage.launcher(&["--named"], &["sh", "-c", "ls -A .ssh; cat .netrc notes"]);
     let outcome = launcher.current_dir(stage.home()).output().expect("an end");
     crate::stage::Outcome::of(outcome).gives(0, "notes");
+}
+
+fn named_root(stage: &Stage) {
+    let state = stage.state();
+    stage.write(&state.join("receipts"), "signed");
+    let script = format!(
+        "pwd; cd /workspace; ls -A proc sys dev run .{} | grep -v -e : -e ^$; test -d usr",
+        state.display()
+    );
+    let mut launcher = stage.launcher(&["--named"], &["sh", "-c", &script]);
+    let outcome = launcher.current_dir("/").output().expect("an end");
+    crate::stage::Outcome::of(outcome).gives(0, "/workspace\n");
 }
 
 fn devices(stage: &Stage) {
