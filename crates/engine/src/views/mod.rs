@@ -131,6 +131,9 @@ impl Walk<'_> {
         for run in runs::runs(&view.bytes, view.clipped) {
             for coding in run.codings(&view.bytes) {
                 let bytes = coding.decode(&view.bytes);
+                if !runs::may_mean(&bytes) {
+                    continue;
+                }
                 let origin = Origin::Decoded {
                     parent: view,
                     coding,

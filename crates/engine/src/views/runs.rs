@@ -131,6 +131,22 @@ pub(crate) fn token_runs(bytes: &[u8], min: usize) -> impl Iterator<Item = Range
     })
 }
 
+/// Any six printable bytes in a row, which noise shows once in four hundred places, or text of
+/// other scripts: all else is an identifier or data that was never encoded text.
+pub(super) fn may_mean(decoded: &[u8]) -> bool {
+    const PRINTABLE_MIN: usize = 6;
+    let mut row = 0;
+    let has_row = decoded.iter().any(|byte| {
+        row = if matches!(byte, b' '..=b'~') {
+            row + 1
+        } else {
+            0
+        };
+        row == PRINTABLE_MIN
+    });
+    has_row || std::str::from_utf8(decoded).is_ok()
+}
+
 /// All runs of a view that are worth decoding.
 pub(super) fn runs(bytes: &[u8], clipped: bool) -> Vec<Run> {
     let mut found: Vec<Run> = Vec::new();
