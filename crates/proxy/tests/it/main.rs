@@ -19,3 +19,4 @@ mod support;
 mod tcp;
 mod tls;
 mod transparent;
+mod tunnel;
