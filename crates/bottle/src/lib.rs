@@ -25,3 +25,6 @@ pub use host::{HostFacts, SearchDir};
 pub use launch::{Outcome, launch};
 pub use plan::{Plan, plan};
 pub use spec::{Spec, Workspace, WorkspaceMode};
+
+#[cfg(test)]
+mod tests;

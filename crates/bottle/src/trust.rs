@@ -50,8 +50,8 @@ pub(crate) fn bundle(system: &[u8], own: &[u8]) -> Vec<u8> {
     all
 }
 
-/// The certificates of a PEM bundle, DER. Blocks that are not base64 are left out, as every
-/// reader of such bundles does.
+/// The certificates of a PEM bundle, DER. Blocks that are not base64 of one whole DER sequence
+/// are left out: Java refuses a store with one bad entry.
 pub(crate) fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(pem);
     let blocks = text
@@ -64,9 +64,34 @@ pub(crate) fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
                 .bytes()
                 .filter(|byte| !byte.is_ascii_whitespace())
                 .collect();
-            BASE64.decode(&digits).ok()
+            BASE64
+                .decode(&digits)
+                .ok()
+                .filter(|der| is_whole_sequence(der))
         })
         .collect()
+}
+
+/// Whether `der` is a sequence whose length is that of the rest (ITU-T X.690, section 8.1).
+fn is_whole_sequence(der: &[u8]) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const LONG_FORM: u8 = 0x80;
+    let [SEQUENCE, first, rest @ ..] = der else {
+        return false;
+    };
+    if first & LONG_FORM == 0 {
+        return usize::from(*first) == rest.len();
+    }
+    let digits = usize::from(first & !LONG_FORM);
+    match rest.split_at_checked(digits) {
+        Some((length, content)) if digits <= size_of::<u32>() => {
+            let length = length
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+            length == content.len()
+        }
+        _ => false,
+    }
 }
 
 /// # Errors

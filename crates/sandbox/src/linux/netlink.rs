@@ -86,7 +86,7 @@ impl Message {
         }
     }
 
-    fn write(&self, sequence: u32, into: &mut Vec<u8>) {
+    pub(super) fn write(&self, sequence: u32, into: &mut Vec<u8>) {
         let length = (HEADER_BYTES + self.payload.len()) as u32;
         into.extend_from_slice(&length.to_ne_bytes());
         into.extend_from_slice(&self.kind.to_ne_bytes());
@@ -145,7 +145,7 @@ impl Netlink {
 }
 
 /// The sequence numbers and error numbers of the answers in `bytes`.
-fn answers(mut bytes: &[u8]) -> Vec<(usize, i32)> {
+pub(super) fn answers(mut bytes: &[u8]) -> Vec<(usize, i32)> {
     let word = |bytes: &[u8], at: usize| {
         bytes
             .get(at..at + 4)

@@ -205,7 +205,7 @@ fn overlay(lower: &Path, upper: &Path, work: &Path) -> Result<OwnedFd> {
 }
 
 /// A path as overlayfs reads it, where `:` parts layers and `\` escapes.
-fn layer_name(path: &Path) -> Vec<u8> {
+pub(super) fn layer_name(path: &Path) -> Vec<u8> {
     let mut name = Vec::new();
     for byte in path.as_os_str().as_bytes() {
         if matches!(byte, b':' | b'\\') {

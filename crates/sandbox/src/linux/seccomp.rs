@@ -175,7 +175,7 @@ pub(super) fn install(filter: &BpfProgram) -> Result<(), Error> {
     })
 }
 
-fn compile(target: TargetArch) -> Result<BpfProgram, seccompiler::Error> {
+pub(super) fn compile(target: TargetArch) -> Result<BpfProgram, seccompiler::Error> {
     let filter = SeccompFilter::new(
         rules()?,
         SeccompAction::Allow,

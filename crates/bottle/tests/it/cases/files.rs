@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     ("a_named_root_leads_nowhere", named_root),
     ("devices_are_few_and_work", devices),
     ("the_trust_store_holds_the_bottle's_certificate", trust),
+    ("clients_read_the_trust_store", readers),
     ("host_sockets_are_out_of_reach", sockets),
 ];
 
@@ -187,8 +188,36 @@ fn devices(stage: &Stage) {
 
 fn trust(stage: &Stage) {
     let script = "for f in \"$SSL_CERT_FILE\" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do \
-        if [ -e \"$f\" ]; then grep -c ^MIIBdDCCARmgAwIBAgIUXHJ1 \"$f\"; fi; done | sort -u; ls \"$SSL_CERT_DIR\"";
+        if [ -e \"$f\" ]; then grep -c MIIBnDCCAUGgAwIBAgIUfMI0rfZ/6ofKFVnkpwtLHUkzixgwCgYIKoZIzj0EAwIw \"$f\"; fi; done | sort -u; ls \"$SSL_CERT_DIR\"";
     stage.shell(script).gives(0, "1\ncarboy-ca.pem\n");
+}
+
+/// Python, Java and Node reading the store their own way, where they are installed.
+fn readers(stage: &Stage) {
+    let name = "Carboy test certificate";
+    for (program, script) in [
+        (
+            "python3",
+            "python3 -c 'import ssl; print(ssl.create_default_context().get_ca_certs())'",
+        ),
+        (
+            "keytool",
+            "keytool -list -v -keystore /run/carboy/cacerts.jks -storepass changeit",
+        ),
+        ("keytool", "keytool -list -v -cacerts -storepass changeit"),
+        (
+            "openssl",
+            "openssl storeutl -noout -text -certs $SSL_CERT_FILE",
+        ),
+    ] {
+        let script =
+            format!("command -v {program} >/dev/null || exit 99; {script} 2>&1 | grep -c '{name}'");
+        let outcome = stage.shell(&script);
+        match outcome.code {
+            Some(99) => println!("skipped: {program} is not installed"),
+            code => assert_eq!(code, Some(0), "{program}: {outcome:?}"),
+        }
+    }
 }
 
 /// An abstract socket and a socket file of the host, both listening.

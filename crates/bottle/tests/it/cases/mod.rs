@@ -3,6 +3,7 @@
 mod files;
 mod network;
 mod processes;
+mod refusals;
 mod terminal;
 
 use libtest_mimic::{Failed, Trial};
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Trial> {
         network::CASES,
         files::CASES,
         processes::CASES,
+        refusals::CASES,
         terminal::CASES,
     ]
     .concat();
