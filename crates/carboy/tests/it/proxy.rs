@@ -1,0 +1,229 @@
+//! `carboy proxy`, with curl.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Place, Who, expect_code, stderr, stdout};
+use crate::world::{HOST, World};
+
+/// A running proxy. Dropped, it is killed.
+struct Proxy {
+    child: Child,
+    url: String,
+}
+
+impl Proxy {
+    fn start(place: &Place, options: &[String]) -> Self {
+        let mut child = place
+            .carboy()
+            .args(["proxy", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            child.kill().unwrap();
+            panic!("{line:?}: {}", stderr(&child.wait_with_output().unwrap()));
+        };
+        Self {
+            url: url.to_owned(),
+            child,
+        }
+    }
+
+    fn curl(&self, arguments: &[&str]) -> Output {
+        Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "20",
+                "--proxy",
+                &self.url,
+            ])
+            .args(arguments)
+            .env_remove("CURL_CA_BUNDLE")
+            .env_remove("SSL_CERT_FILE")
+            .output()
+            .unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Ends it with a signal and gives what it said.
+    fn end(mut self, signal: Signal) -> Output {
+        self.signal(signal);
+        let stderr = self.child.stderr.take().unwrap();
+        let reader = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap());
+        let status = self.child.wait().unwrap();
+        Output {
+            status,
+            stdout: Vec::new(),
+            stderr: reader.join().unwrap().into_bytes(),
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn requests_are_forwarded_or_refused_and_recorded() {
+    let place = Place::new(Who::Me);
+    let world = World::over_http(&place.path(""));
+    let proxy = Proxy::start(&place, &world.options(&place));
+    let output = proxy.curl(&[&world.url("/hello")]);
+    assert_eq!(stdout(&output), "hello from outside");
+
+    let refused = format!("http://other.test:{}/hello", world.port());
+    let output = proxy.curl(&["--include", &refused]);
+    let answer = stdout(&output);
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(
+        answer
+            .to_lowercase()
+            .contains("carboy-reason: host_not_allowed"),
+        "{answer}"
+    );
+
+    let health = Command::new("curl")
+        .args(["-s", &format!("{}/health", proxy.url)])
+        .output();
+    assert!(stdout(&health.unwrap()).contains("\"status\":\"ok\""));
+
+    let ended = proxy.end(Signal::SIGTERM);
+    expect_code(&ended, 0);
+    assert!(
+        stderr(&ended).contains("refused GET http://other.test"),
+        "{}",
+        stderr(&ended)
+    );
+    let verified = place
+        .carboy()
+        .args(["receipts", "verify"])
+        .output()
+        .unwrap();
+    expect_code(&verified, 0);
+}
+
+#[test]
+fn tls_is_intercepted_with_the_authority_that_was_written_out() {
+    let place = Place::new(Who::Me);
+    let world = World::over_tls(&place.path(""));
+    let certificate = place.path("proxy-ca.pem");
+    let mut options = world.options(&place);
+    options.extend([
+        "--ca-cert-out".to_owned(),
+        certificate.to_str().unwrap().to_owned(),
+    ]);
+    let proxy = Proxy::start(&place, &options);
+    let trusting = proxy.curl(&[
+        "--cacert",
+        certificate.to_str().unwrap(),
+        &world.url("/hello"),
+    ]);
+    assert_eq!(
+        stdout(&trusting),
+        "hello from outside",
+        "{}",
+        stderr(&trusting)
+    );
+    let doubting = proxy.curl(&[&world.url("/hello")]);
+    assert!(
+        !doubting.status.success(),
+        "an unknown authority was trusted"
+    );
+    expect_code(&proxy.end(Signal::SIGINT), 0);
+}
+
+#[test]
+fn a_kept_authority_signs_when_asked_for() {
+    let place = Place::new(Who::Me);
+    expect_code(&place.carboy().args(["ca", "init"]).output().unwrap(), 0);
+    let world = World::over_tls(&place.path(""));
+    let mut options = world.options(&place);
+    options.extend(["--ca".to_owned(), "kept".to_owned()]);
+    let proxy = Proxy::start(&place, &options);
+    let kept = place.state().join("ca/ca.pem");
+    let output = proxy.curl(&["--cacert", kept.to_str().unwrap(), &world.url("/hello")]);
+    assert_eq!(stdout(&output), "hello from outside", "{}", stderr(&output));
+}
+
+#[test]
+fn a_hangup_reads_the_policy_again_and_a_bad_one_changes_nothing() {
+    let place = Place::new(Who::Me);
+    let world = World::over_http(&place.path(""));
+    let mut proxy = Proxy::start(&place, &world.options(&place));
+    let mut notes = BufReader::new(proxy.child.stderr.take().unwrap()).lines();
+    let mut wait_for = |part: &str| {
+        let found = notes
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find(|line| line.contains(part));
+        assert!(found.is_some(), "no line with {part:?}");
+    };
+    let policy = place.path("policy.yaml");
+    let good = fs::read_to_string(&policy).unwrap();
+
+    fs::write(&policy, "version: 1\nmode: oops\n").unwrap();
+    proxy.signal(Signal::SIGHUP);
+    wait_for("the policy stays as it was");
+    assert_eq!(
+        stdout(&proxy.curl(&[&world.url("/hello")])),
+        "hello from outside"
+    );
+
+    fs::write(
+        &policy,
+        good.replace(&format!("allow: [{HOST}]"), "allow: []"),
+    )
+    .unwrap();
+    proxy.signal(Signal::SIGHUP);
+    wait_for("policy read again");
+    let output = proxy.curl(&["--include", &world.url("/hello")]);
+    assert!(stdout(&output).contains("403"), "{}", stdout(&output));
+}
+
+#[test]
+fn fetch_returns_json() {
+    let place = Place::new(Who::Me);
+    let world = World::over_http(&place.path(""));
+    let proxy = Proxy::start(&place, &world.options(&place));
+    let fetch = format!("{}/fetch?url={}", proxy.url, world.url("/hello"));
+    let output = Command::new("curl").args(["-s", &fetch]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(
+        answer.to_string().contains("hello from outside"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_busy_address_is_an_error_that_names_it() {
+    let place = Place::new(Who::Me);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = place
+        .carboy()
+        .args(["proxy", "--listen", &address])
+        .output()
+        .unwrap();
+    expect_code(&output, 2);
+    assert!(stderr(&output).contains(&address), "{}", stderr(&output));
+}
