@@ -363,6 +363,17 @@ impl Pass {
         self.take_step(step)
     }
 
+    /// Says that the sender of a raw stream waits for an answer. Returns how many held bytes may
+    /// go on.
+    ///
+    /// # Errors
+    /// The refusal; nothing held may leave.
+    pub fn pause(&mut self) -> Result<usize, Refused> {
+        let gate = Arc::clone(&self.gate);
+        let step = self.inspection()?.pause(&gate.session, gate.clock.now());
+        self.take_step(step)
+    }
+
     /// Asks for leave to connect, once everything that decides where the crossing goes has been
     /// pushed. The name is resolved only if the engine asks for it.
     ///

@@ -188,16 +188,37 @@ impl Inspection {
         Stream::new(kind, self.kind.direction(), encoding)
     }
 
-    pub(super) fn finish_stream(&mut self, now: Time) {
+    pub(super) fn pause_stream(&mut self, now: Time) -> usize {
         let Some(mut stream) = self.stream.take() else {
-            return;
+            return 0;
         };
-        let kind = match self.kind {
+        let kind = self.stream_kind();
+        let mut found = Vec::new();
+        let bench = self.bench(now);
+        let holds =
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+        let released = stream.pause(&self.engine.scanner, &holds, &mut found);
+        self.stream = Some(stream);
+        for sighting in found {
+            self.judge(sighting, kind, "", now);
+        }
+        released
+    }
+
+    fn stream_kind(&self) -> SurfaceKind {
+        match self.kind {
             CrossingKind::TcpConnection | CrossingKind::Tunnel => SurfaceKind::Stream,
             CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 SurfaceKind::Body
             }
+        }
+    }
+
+    pub(super) fn finish_stream(&mut self, now: Time) {
+        let Some(mut stream) = self.stream.take() else {
+            return;
         };
+        let kind = self.stream_kind();
         let mut found = Vec::new();
         let mut budget = std::mem::take(&mut self.budget);
         let bench = self.bench(now);

@@ -159,6 +159,19 @@ impl Inspection {
         self.step(Step::Release(released))
     }
 
+    /// Says that the sender of a stream waits for an answer before it says more: what is held is
+    /// judged as if the stream ended here, and released if it may go.
+    ///
+    /// Only for raw TCP, whose two sides talk in turns. What a sender cuts by pausing within it is
+    /// judged too late to hold its first part.
+    pub fn pause(&mut self, _session: &Session, now: Time) -> Step {
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        let released = self.pause_stream(now);
+        self.step(Step::Release(released))
+    }
+
     /// Says that everything that decides where the crossing goes has been pushed, and asks for
     /// leave to connect: [`Step::Ask`], [`Step::Connect`] or [`Step::Stop`].
     pub fn connect(&mut self, session: &Session, now: Time) -> Step {

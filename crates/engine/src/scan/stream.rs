@@ -105,6 +105,21 @@ impl Stream {
         Ok(self.release())
     }
 
+    /// Looks through what is held as if the stream ended here, because its sender waits for an
+    /// answer before it says more. Tells how many raw bytes may be released; what would block is
+    /// appended, and then nothing more is.
+    pub(crate) fn pause(
+        &mut self,
+        scanner: &Scanner,
+        holds: Holds<'_>,
+        out: &mut Vec<Sighting>,
+    ) -> usize {
+        let seen = self.look(scanner, holds, self.end());
+        self.is_shut |= !seen.is_empty();
+        out.extend(seen);
+        self.release()
+    }
+
     /// Scans what is left. After it everything is decided.
     pub(crate) fn finish(
         &mut self,
@@ -240,9 +255,14 @@ impl Stream {
 
     /// Clears what has arrived and surely holds no part of something that would block.
     fn look_early(&mut self, scanner: &Scanner, holds: Holds<'_>) {
-        let mut cut = self.token_start();
+        let cut = self.token_start();
+        self.look(scanner, holds, cut);
+    }
+
+    /// Clears up to `cut`, or up to the first thing that would block. Returns what would.
+    fn look(&mut self, scanner: &Scanner, holds: Holds<'_>, cut: u64) -> Vec<Sighting> {
         if self.is_shut || cut <= self.cleared {
-            return;
+            return Vec::new();
         }
         let start = self.cleared.saturating_sub(EARLY_BACK_BYTES).max(self.base);
         let end = self.end();
@@ -254,13 +274,13 @@ impl Stream {
         // A budget of its own: how often the stream is cut must not count against it.
         let mut budget = Budget::default();
         budget.earn(window.bytes.len());
-        let Ok(seen) = scanner.window(self.kind, self.direction, &window, &mut budget) else {
-            return;
+        let Ok(mut seen) = scanner.window(self.kind, self.direction, &window, &mut budget) else {
+            return Vec::new();
         };
-        for sighting in seen.iter().filter(|sighting| holds(sighting)) {
-            cut = cut.min(sighting.offset);
-        }
-        self.cleared = self.cleared.max(cut);
+        seen.retain(|sighting| holds(sighting));
+        let first = seen.iter().map(|sighting| sighting.offset).min();
+        self.cleared = self.cleared.max(cut.min(first.unwrap_or(cut)));
+        seen
     }
 
     /// Where the token that may still be growing starts.

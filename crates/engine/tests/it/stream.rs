@@ -100,3 +100,62 @@ proptest! {
         prop_assert!(!leaks || reason(&cut).is_some());
     }
 }
+
+/// Speaks raw TCP in turns: a pause after each piece. Tells what left, and whether it was refused.
+fn talk(turns: &[&str]) -> (usize, bool) {
+    let target = Target {
+        scheme: Scheme::Tcp,
+        host: Host::parse("db.example").expect("a host"),
+        port: 5432,
+    };
+    let text = "version: 1\negress:\n  tcp: ['db.example:5432']\n";
+    let policy = Policy::parse(text, "test.yaml").expect("a policy");
+    let engine = Arc::new(Engine::new(policy, [7; 32]));
+    let session = Session::default();
+    let head = Crossing {
+        kind: CrossingKind::TcpConnection,
+        target: &target,
+        method: None,
+    };
+    let (mut inspection, _) = engine.open(head, &session, NOW);
+    let mut left = 0;
+    for turn in turns {
+        let surface = Surface {
+            kind: SurfaceKind::Stream,
+            name: "",
+            bytes: turn.as_bytes(),
+        };
+        let pushed = inspection.push(surface, &session, NOW);
+        for step in [pushed, inspection.pause(&session, NOW)] {
+            match step {
+                Step::Release(bytes) => left += bytes,
+                Step::Stop => break,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let verdict = inspection.finish(&session, NOW);
+    (left, matches!(verdict.decision, Decision::Block(_)))
+}
+
+#[test]
+fn a_pause_lets_go_what_may_go() {
+    let turns = ["SELECT 1", "and a word without an end", "\0\0\0"];
+    let whole: usize = turns.iter().map(|turn| turn.len()).sum();
+    assert_eq!(talk(&turns), (whole, false));
+}
+
+#[test]
+fn a_pause_after_a_credential_refuses_it() {
+    let (left, refused) = talk(&["SET key ", &token(), "never said"]);
+    assert!(refused);
+    assert!(left <= "SET key ".len(), "{left} bytes left");
+}
+
+#[test]
+fn a_credential_cut_by_a_pause_is_still_seen() {
+    let token = token();
+    let (left, refused) = talk(&[&token[..30], &token[30..], " and more"]);
+    assert!(refused);
+    assert_eq!(left, 30);
+}
