@@ -1,20 +1,26 @@
 //! Raw TCP, to a `name:port` that the policy lists.
 //!
-//! One connection is one crossing. What the client sends is inspected as it flows; what the server
-//! sends is relayed as it comes. The receipt is written when the client's side has ended, before
+//! One connection is one crossing. What the client sends is inspected as it flows, and let go at the
+//! latest when it pauses for an answer; what the server sends is relayed as it comes. The receipt is written when the client's side has ended, before
 //! the last held bytes go on.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Scheme, Surface, SurfaceKind};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use crate::gate::{Gate, Pass, Refused};
 use crate::limits::BODY_HOLD_BYTES_MAX;
 use crate::relay::{Activity, RELAY_BUFFER_BYTES, copy};
 use crate::stream::{ClientIo, Destination};
+
+/// How long a client may pause within what it says. Longer than the gap between two segments of
+/// one write, and short enough not to be felt in a dialogue.
+const SENDER_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is spoken to the far end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,10 +130,18 @@ where
     let mut buffer = vec![0; RELAY_BUFFER_BYTES];
     let mut held = BytesMut::new();
     loop {
-        let read = activity
-            .read(client, &mut buffer)
-            .await
-            .map_err(Ended::Broken)?;
+        let read = match next(client, &mut buffer, activity, !held.is_empty()).await? {
+            Next::Said(read) => read,
+            Next::Waits => {
+                let released = pass.pause().map_err(Ended::Refused)?;
+                forward(server, &mut held, released).await?;
+                // What a pause does not let go, only more words can.
+                activity
+                    .read(client, &mut buffer)
+                    .await
+                    .map_err(Ended::Broken)?
+            }
+        };
         if read == 0 {
             pass.close().map_err(Ended::Refused)?;
             server.write_all(&held).await.map_err(Ended::Broken)?;
@@ -140,16 +154,46 @@ where
         };
         let released = pass.push(surface).map_err(Ended::Refused)?;
         held.extend_from_slice(&buffer[..read]);
-        let released = released.min(held.len());
-        server
-            .write_all(&held[..released])
-            .await
-            .map_err(Ended::Broken)?;
-        server.flush().await.map_err(Ended::Broken)?;
-        held.advance(released);
+        forward(server, &mut held, released).await?;
         if held.len() > BODY_HOLD_BYTES_MAX {
             let fault = Fault::Unsupported("more undecided bytes than may be held".into());
             return Err(Ended::Refused(pass.end_with(fault)));
         }
     }
+}
+
+enum Next {
+    /// So many bytes; none at the end.
+    Said(usize),
+    /// It said nothing for so long that it must be waiting for an answer.
+    Waits,
+}
+
+async fn next<R>(
+    client: &mut R,
+    buffer: &mut [u8],
+    activity: &Activity,
+    is_holding: bool,
+) -> Result<Next, Ended>
+where
+    R: AsyncRead + Unpin,
+{
+    let reading = activity.read(client, buffer);
+    let read = match is_holding {
+        true => timeout(SENDER_PAUSE, reading).await,
+        false => Ok(reading.await),
+    };
+    match read {
+        Ok(read) => read.map(Next::Said).map_err(Ended::Broken),
+        Err(_) => Ok(Next::Waits),
+    }
+}
+
+async fn forward<W>(server: &mut W, held: &mut BytesMut, released: usize) -> Result<(), Ended>
+where
+    W: AsyncWrite + Unpin,
+{
+    let released = held.split_to(released.min(held.len()));
+    server.write_all(&released).await.map_err(Ended::Broken)?;
+    server.flush().await.map_err(Ended::Broken)
 }
