@@ -22,6 +22,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long all of a permit's addresses together may take.
 pub const CONNECT_TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may take for its TLS handshake. A client on a busy machine that opens two
+/// hundred connections at once takes tens of seconds for the last of them.
+pub const CLIENT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long an upstream may take for its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 

@@ -21,7 +21,7 @@ const SERVER_FIRST_WAIT: Duration = Duration::from_millis(300);
 
 /// How long any other client may be silent. Nothing but HTTP and TLS can come of it, so this leaves
 /// time for connections that are opened ahead of their use.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Where a stream goes, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

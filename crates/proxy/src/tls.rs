@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::gate::{Gate, Refused};
 use crate::http::{self, Origin, Version};
-use crate::limits::TLS_HANDSHAKE_TIMEOUT;
+use crate::limits::{CLIENT_HANDSHAKE_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use crate::peek::peek;
 use crate::relay::relay;
 use crate::stream::{ClientIo, Destination, Learnt, silence_of};
@@ -92,15 +92,15 @@ async fn intercept<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
         }
     };
     let handshake = TlsAcceptor::from(config).accept(io);
-    let stream = match timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
+    let stream = match timeout(CLIENT_HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             refuse(&gate, &to, handshake_fault(&to.host, &error));
             return;
         }
         Err(_) => {
-            let why =
-                format!("the client did not finish its TLS handshake in {TLS_HANDSHAKE_TIMEOUT:?}");
+            let limit = CLIENT_HANDSHAKE_TIMEOUT;
+            let why = format!("the client did not finish its TLS handshake in {limit:?}");
             refuse(&gate, &to, Fault::Malformed(why));
             return;
         }
