@@ -8,6 +8,7 @@
 
 mod bounds;
 mod content;
+mod corpus;
 mod dns;
 mod evidence;
 mod exits;

@@ -51,6 +51,8 @@ pub struct Setup<'a> {
     pub role: Role,
     /// PEM files of authorities that upstreams' certificates may come from.
     pub authorities: Vec<PathBuf>,
+    /// Names that lead to the loopback.
+    pub names: &'a str,
 }
 
 impl Default for Setup<'_> {
@@ -60,6 +62,7 @@ impl Default for Setup<'_> {
             durability: Durability::Written,
             role: Role::Forward,
             authorities: Vec::new(),
+            names: "up.example other.example",
         }
     }
 }
@@ -91,7 +94,7 @@ impl Stand {
             agent: "test".into(),
             bottle: None,
             evidence,
-            resolver: Resolver::new(hosts()),
+            resolver: Resolver::new(hosts(setup.names)),
             upstream: Upstream::new(&UpstreamConfig {
                 extra_authorities: setup.authorities,
             })
@@ -212,8 +215,8 @@ impl Finished {
 }
 
 /// Every name that tests use leads to the loopback.
-fn hosts() -> HostsTable {
-    HostsTable::parse("127.0.0.1 up.example other.example # the upstreams\n").unwrap()
+fn hosts(names: &str) -> HostsTable {
+    HostsTable::parse(&format!("127.0.0.1 {names} # the upstreams\n")).unwrap()
 }
 
 fn interceptor() -> Interceptor {

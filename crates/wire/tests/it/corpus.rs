@@ -1,7 +1,7 @@
 //! The HTTP cases of `cases/*.yaml`, as raw bytes through this crate's reading of them: the
 //! verdict must be what the engine's own tests demand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,9 +55,9 @@ enum End {
 
 #[test]
 fn each_http_case_has_its_verdict_from_raw_bytes() {
-    let (mut wrong, mut judged) = (Vec::new(), 0);
+    let (mut wrong, mut judged, mut engines) = (Vec::new(), 0, HashMap::new());
     for case in all() {
-        let end = case.run();
+        let end = case.run(&mut engines);
         judged += usize::from(matches!(end, End::Judged(_)));
         if let Some(fault) = case.fault(&end) {
             wrong.push(format!("{}: {fault}", case.name));
@@ -135,18 +135,21 @@ impl Case {
         })
     }
 
-    fn run(&self) -> End {
+    fn run(&self, engines: &mut HashMap<String, Arc<Engine>>) -> End {
         let policy = self.policy.as_deref().unwrap_or("balanced");
-        let policy = Preset::named(policy).map_or_else(
-            || Policy::parse(policy, &self.name).unwrap(),
-            Policy::preset,
-        );
-        let (engine, session) = (Arc::new(Engine::new(policy, [7; 32])), Session::default());
+        let engine = engines.entry(policy.to_owned()).or_insert_with(|| {
+            let policy = Preset::named(policy).map_or_else(
+                || Policy::parse(policy, &self.name).unwrap(),
+                Policy::preset,
+            );
+            Arc::new(Engine::new(policy, [7; 32]))
+        });
+        let session = Session::default();
         let times = self.times.unwrap_or(1);
         for index in 1..times {
-            self.cross(&engine, &session, index - 1);
+            self.cross(engine, &session, index - 1);
         }
-        self.cross(&engine, &session, times - 1)
+        self.cross(engine, &session, times - 1)
     }
 
     fn cross(&self, engine: &Arc<Engine>, session: &Session, index: u64) -> End {

@@ -1,0 +1,225 @@
+//! The HTTP cases of `cases/*.yaml` through the gate: a client on one side, an upstream on the
+//! other, which must see what the verdict says.
+//!
+//! Names lead to the loopback, and URLs to the upstream's port in clear text; cases that this would
+//! change are left to the engine's own tests, which run them all.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use carboy_engine::{Policy, Preset};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::{Setup, Stand, Upstreams, body, status};
+
+#[derive(Deserialize)]
+struct CaseFile {
+    cases: Vec<Case>,
+}
+
+/// The keys that matter here; `cases/README.md` tells them all.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    policy: Option<String>,
+    crossing: Option<String>,
+    url: Option<String>,
+    method: Option<String>,
+    #[serde(default)]
+    headers: Vec<String>,
+    body: Option<String>,
+    body_base64: Option<String>,
+    times: Option<u64>,
+    resolve: Option<Vec<String>>,
+    expect: String,
+    rule: Option<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_http_case_has_its_verdict_through_the_gate() {
+    let mut by_policy = BTreeMap::<String, Vec<(Case, Place)>>::new();
+    for case in all() {
+        if let (Some(place), Some(policy)) = (case.place(), case.policy()) {
+            by_policy.entry(policy).or_default().push((case, place));
+        }
+    }
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (policy, cases) in &by_policy {
+        let names: Vec<_> = cases.iter().map(|(_, place)| place.host.as_str()).collect();
+        let stand = Stand::with(Setup {
+            policy,
+            names: &names.join(" "),
+            ..Setup::default()
+        })
+        .await;
+        for (case, place) in cases {
+            if let Some(fault) = case.fault(&stand, place).await {
+                wrong.push(format!("{}: {fault}", case.name));
+            }
+        }
+        count += cases.len();
+        stand.finish().await;
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(count >= 100, "only {count} cases were run");
+}
+
+/// Where a case's request goes.
+struct Place {
+    host: String,
+    path: String,
+}
+
+fn all() -> Vec<Case> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap().replace("<>", "");
+        let file: CaseFile = serde_saphyr::from_str(&text).unwrap();
+        file.cases
+    };
+    paths.iter().flat_map(read).collect()
+}
+
+impl Case {
+    fn is_response(&self) -> bool {
+        self.crossing.as_deref() == Some("http-response")
+    }
+
+    /// The host, and the path and query, of a case that can be run here.
+    fn place(&self) -> Option<Place> {
+        if !self.is_for_the_gate() {
+            return None;
+        }
+        let url = self.url.as_deref().unwrap_or("https://a.example/");
+        let (scheme, rest) = url.split_once("://")?;
+        if !scheme.starts_with("http") {
+            return None;
+        }
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let is_address = host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+            || host.starts_with("0x");
+        let sendable = path.bytes().all(|byte| byte.is_ascii_graphic());
+        let runs = host.bytes().all(plain) && host.contains('.') && !is_address && sendable;
+        let path = path.split('#').next().unwrap_or_default();
+        runs.then(|| Place {
+            host: host.to_owned(),
+            path: if path.is_empty() { "/" } else { path }.to_owned(),
+        })
+    }
+
+    /// Whether a verdict holds on the loopback, in clear text and today: not over several crossings,
+    /// for given addresses, by an exemption's date, or since a credential is at home over TLS.
+    fn is_for_the_gate(&self) -> bool {
+        let is_http = self
+            .crossing
+            .as_deref()
+            .is_none_or(|kind| kind.starts_with("http-"));
+        let is_dated = self
+            .policy
+            .as_ref()
+            .is_some_and(|policy| policy.contains("expires:"));
+        let is_home = self.expect == "allow"
+            && self
+                .headers
+                .iter()
+                .any(|header| header.starts_with("authorization:"));
+        is_http && !is_dated && !is_home && self.times.is_none() && self.resolve.is_none()
+    }
+
+    /// What is wrong with the verdict, if anything is.
+    async fn fault(&self, stand: &Stand, place: &Place) -> Option<String> {
+        let up = if self.is_response() {
+            Upstreams::saying(self.message("HTTP/1.1 200 OK\r\n")).await
+        } else {
+            Upstreams::echo().await
+        };
+        let authority = format!("{}:{}", place.host, up.port());
+        let method = self.method.as_deref().unwrap_or("GET");
+        let line = format!(
+            "{method} http://{authority}{} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n",
+            place.path
+        );
+        let response = if self.is_response() {
+            stand.ask(format!("{line}\r\n")).await
+        } else {
+            stand.ask(self.message(&line)).await
+        };
+        self.judge(&response).or_else(|| self.leak(&up))
+    }
+
+    fn judge(&self, response: &str) -> Option<String> {
+        let field = |name: &str| Some(response.split_once(name)?.1.split_once("\r\n")?.0);
+        let reason = match status(response) {
+            200 => "allow",
+            _ => field("carboy-reason: ").unwrap_or_default(),
+        };
+        let refusal: Value = serde_json::from_str(body(response)).unwrap_or_default();
+        let rule = refusal["rule"].as_str().unwrap_or_default();
+        let same_rule = self.rule.as_deref().is_none_or(|expected| expected == rule);
+        let right = reason == self.expect && same_rule;
+        (!right).then(|| format!("not `{}` {:?}\n{response}", self.expect, self.rule))
+    }
+
+    /// Whether a refused request's body came out whole on the other side.
+    fn leak(&self, up: &Upstreams) -> Option<String> {
+        let body = self.body();
+        let came = !body.is_empty()
+            && up
+                .seen
+                .lock()
+                .windows(body.len())
+                .any(|window| window == body);
+        let refused = self.expect != "allow" && !self.is_response();
+        (came && refused).then(|| "the body came through".to_owned())
+    }
+
+    /// The case's head and body, after a first line.
+    fn message(&self, line: &str) -> Vec<u8> {
+        let body = self.body();
+        let mut head = line.to_owned();
+        for header in &self.headers {
+            head.push_str(header);
+            head.push_str("\r\n");
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        [head.as_bytes(), &body].concat()
+    }
+
+    fn body(&self) -> Vec<u8> {
+        if let Some(text) = &self.body_base64 {
+            let text: String = text.split_whitespace().collect();
+            return data_encoding::BASE64.decode(text.as_bytes()).unwrap();
+        }
+        self.body.clone().unwrap_or_default().into_bytes()
+    }
+
+    /// The case's policy, with leave to reach the loopback; none if it has such leave of its own,
+    /// and so is about addresses.
+    fn policy(&self) -> Option<String> {
+        let named = self.policy.as_deref().unwrap_or("balanced");
+        let policy = Preset::named(named)
+            .map_or_else(|| Policy::parse(named, &self.name).unwrap(), Policy::preset);
+        let (before, after) = policy.to_yaml().split_once("  private: []").map(owned)?;
+        Some(format!("{before}  private: [127.0.0.0/8]{after}"))
+    }
+}
+
+fn owned((before, after): (&str, &str)) -> (String, String) {
+    (before.to_owned(), after.to_owned())
+}
