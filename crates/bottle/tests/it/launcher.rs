@@ -19,6 +19,7 @@ pub(crate) fn main(arguments: &[String]) -> u8 {
         match word.as_str() {
             "--overlay" => spec.workspace.mode = WorkspaceMode::Overlay,
             "--none" => spec.workspace.mode = WorkspaceMode::None,
+            "--best-effort" => spec.best_effort = true,
             "--named" => spec.workspace.named = true,
             "--state" => spec.state_dir = words.next().expect("a directory").into(),
             "--show" => spec.read_only.push(words.next().expect("a path").into()),

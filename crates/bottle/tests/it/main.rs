@@ -1,5 +1,6 @@
-//! Runs real bottles. This executable plays four parts: the tests, the launcher that each test
-//! starts (`bottle`), the init process of the bottle, and the program inside (`probe`).
+//! Runs real bottles. This executable plays five parts: the tests, the launcher that each test
+//! starts (`bottle`), the init process of the bottle, the program inside (`probe`), and a kernel
+//! that lacks something (`without`).
 
 // What a test without the standard harness prints is its result.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -14,6 +15,8 @@ mod launcher;
 mod probe;
 #[cfg(target_os = "linux")]
 mod stage;
+#[cfg(target_os = "linux")]
+mod without;
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -21,6 +24,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("bottle") => std::process::exit(launcher::main(&arguments[1..]).into()),
+        Some("without") => without::main(&arguments[1..]),
         Some("probe") => probe::main(&arguments[1..]),
         _ => libtest_mimic::run(&libtest_mimic::Arguments::from_args(), cases::all()).exit(),
     }

@@ -9,8 +9,8 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 /// Long enough for a busy machine; a probe that fails fast is far below.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What "at once" means for a refusal.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// What "at once" means for a refusal, on a busy machine: well before any retry.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn main(arguments: &[String]) {
     for argument in arguments {

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -23,6 +23,10 @@ pub(super) const INIT_ARGUMENT: &str = "__bottle-init";
 
 /// Exit status of an init process that could not do its work; the report says why.
 const INIT_FAILED: u8 = 125;
+
+/// Connections that may wait for the gate to accept them; more would be the kernel's own limit
+/// (`net.core.somaxconn`). A burst that overflows the queue is retried after a second.
+const WAITING_CONNECTIONS_MAX: i32 = 4096;
 
 /// The init process's orders, as they travel.
 #[derive(Serialize, Deserialize)]
@@ -203,8 +207,8 @@ fn build(orders: &Orders) -> Result<Built, Error> {
     rustix::system::sethostname(confinement.hostname.as_bytes())
         .map_err(|cause| Error::os(Layer::Namespaces, "set the host name", &cause.into()))?;
     let v6 = routes::has_v6();
+    tune_network();
     routes::set_up(v6)?;
-    allow_low_ports();
     redirect::install()?;
     let sockets = open_sockets(v6)?;
     root::enter(&confinement.mounts)?;
@@ -231,25 +235,27 @@ fn build(orders: &Orders) -> Result<Built, Error> {
     })
 }
 
-/// Lets servers inside have the ports below 1024, which belong to no one else here. A kernel that
-/// refuses costs a development server its favourite port, nothing more.
-fn allow_low_ports() {
-    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").ok();
+/// Lets servers inside have the ports below 1024, which belong to no one else here, and turns
+/// IPv6 on where the machine's defaults turn it off. A kernel that refuses the first costs a
+/// development server its favourite port; the second shows when the routes are made.
+fn tune_network() {
+    for (name, value) in [
+        ("ipv4/ip_unprivileged_port_start", "0"),
+        ("ipv6/conf/lo/disable_ipv6", "0"),
+    ] {
+        std::fs::write(format!("/proc/sys/net/{name}"), value).ok();
+    }
 }
 
 fn open_sockets(v6: bool) -> Result<Vec<OwnedFd>, Error> {
-    let mut addresses = vec![std::net::IpAddr::from(Ipv4Addr::LOCALHOST)];
+    let mut addresses = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
     if v6 {
         addresses.push(Ipv6Addr::LOCALHOST.into());
     }
     let failed = |cause: io::Error| Error::os(Layer::Sockets, "open the gate's sockets", &cause);
     let mut sockets: Vec<OwnedFd> = Vec::new();
     for address in &addresses {
-        sockets.push(
-            TcpListener::bind((*address, GATE_PORT))
-                .map_err(failed)?
-                .into(),
-        );
+        sockets.push(listen(*address, GATE_PORT).map_err(failed)?);
     }
     for address in &addresses {
         sockets.push(
@@ -259,13 +265,16 @@ fn open_sockets(v6: bool) -> Result<Vec<OwnedFd>, Error> {
         );
     }
     for address in &addresses {
-        sockets.push(
-            TcpListener::bind((*address, DNS_PORT))
-                .map_err(failed)?
-                .into(),
-        );
+        sockets.push(listen(*address, DNS_PORT).map_err(failed)?);
     }
     Ok(sockets)
+}
+
+fn listen(address: IpAddr, port: u16) -> io::Result<OwnedFd> {
+    let listener = TcpListener::bind((address, port))?;
+    // Listening again is how the length of the queue is changed.
+    rustix::net::listen(&listener, WAITING_CONNECTIONS_MAX)?;
+    Ok(listener.into())
 }
 
 fn open_terminal() -> Result<OwnedFd, Error> {

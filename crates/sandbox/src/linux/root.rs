@@ -1,12 +1,11 @@
 //! The private file system: every mount is made detached, attached to a new root, and the old
 //! root is let go.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -26,29 +25,8 @@ const NO_DEV: u64 = 4;
 /// Where the new root is put before it becomes the root; any directory that every system has.
 const BASES: &[&str] = &["/tmp", "/run", "/mnt", "/usr"];
 
-/// Entries of a process file system that act on the whole machine: shown, never written.
-const PROC_READ_ONLY: &[&str] = &[
-    "acpi",
-    "bus",
-    "driver",
-    "fs",
-    "irq",
-    "mtrr",
-    "scsi",
-    "sys",
-    "sysrq-trigger",
-    "tty",
-];
-
-/// Entries of a process file system that tell of the kernel's or other users' memory.
-const PROC_HIDDEN: &[&str] = &[
-    "kcore",
-    "keys",
-    "kmsg",
-    "timer_list",
-    "sched_debug",
-    "vmallocinfo",
-];
+/// Entries of a process file system that everyone may read and that tell of other users.
+const PROC_HIDDEN: &[&str] = &["keys", "key-users"];
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -126,7 +104,7 @@ fn bind(source: &Path, writable: bool, devices: bool) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-fn clone_tree(at: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+fn clone_tree(at: BorrowedFd<'_>, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
@@ -417,29 +395,60 @@ fn hide(layer: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 /// Covers what acts on, or tells of, the whole machine. Needed because root's bottle is, to the
 /// kernel, the machine's root without capabilities, and many of these check only the owner.
 fn protect_proc(root: BorrowedFd<'_>, target: &Path) -> Result<()> {
-    let step = |cause: io::Error| Error::os(Layer::Proc, "protect the kernel's controls", &cause);
-    let proc_root = open_in(root, target, OFlags::PATH | OFlags::DIRECTORY).map_err(step)?;
-    for name in PROC_READ_ONLY {
-        cover(proc_root.as_fd(), name, None).map_err(step)?;
-    }
-    for name in PROC_HIDDEN {
-        cover(proc_root.as_fd(), name, Some(Path::new("/dev/null"))).map_err(step)?;
-    }
-    Ok(())
+    let failed = |cause: io::Error| Error::os(Layer::Proc, "protect the kernel's controls", &cause);
+    let covers = || -> io::Result<()> {
+        let proc_root = open_in(root, target, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        for entry in rustix::fs::Dir::read_from(&proc_root)? {
+            let name = entry?.file_name().to_owned();
+            let point = open_entry(proc_root.as_fd(), &name)?;
+            match proc_cover(&name, point.as_fd())? {
+                ProcCover::None => {}
+                ProcCover::ReadOnly => cover(&point, clone_tree(proc_root.as_fd(), &name)?)?,
+                ProcCover::Hidden => cover(&point, clone_tree(CWD, c"/dev/null")?)?,
+            }
+        }
+        Ok(())
+    };
+    covers().map_err(failed)
 }
 
-fn cover(proc_root: BorrowedFd<'_>, name: &str, with: Option<&Path>) -> io::Result<()> {
-    let point = match rustix::fs::openat(proc_root, name, OFlags::PATH, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        opened => opened?,
-    };
-    let tree = match with {
-        Some(path) => {
-            debug_assert!(std::fs::metadata(path).is_ok_and(|f| f.file_type().is_char_device()));
-            clone_tree(CWD, path)?
+fn open_entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// What is done to one entry of a process file system's root.
+enum ProcCover {
+    None,
+    ReadOnly,
+    Hidden,
+}
+
+/// Processes are the bottle's own. Of the rest, directories and what can be written become
+/// read-only, and what not everyone may read is hidden, as it is from an ordinary user.
+fn proc_cover(name: &CStr, entry: BorrowedFd<'_>) -> io::Result<ProcCover> {
+    let name = name.to_bytes();
+    let mode = rustix::fs::fstat(entry)?.st_mode;
+    let bits = Mode::from_raw_mode(mode);
+    let any_write = Mode::WUSR | Mode::WGRP | Mode::WOTH;
+    Ok(match FileType::from_raw_mode(mode) {
+        _ if name
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.') =>
+        {
+            ProcCover::None
         }
-        None => clone_tree(proc_root, Path::new(name))?,
-    };
+        FileType::Directory => ProcCover::ReadOnly,
+        FileType::RegularFile if PROC_HIDDEN.iter().any(|hidden| hidden.as_bytes() == name) => {
+            ProcCover::Hidden
+        }
+        FileType::RegularFile if !bits.contains(Mode::ROTH) => ProcCover::Hidden,
+        FileType::RegularFile if bits.intersects(any_write) => ProcCover::ReadOnly,
+        _ => ProcCover::None,
+    })
+}
+
+fn cover(point: &OwnedFd, tree: OwnedFd) -> io::Result<()> {
     sys::set_mount_attributes(tree.as_fd(), READ_ONLY | NO_SUID, true)?;
     Ok(attach(tree.as_fd(), point.as_fd(), Path::new(""))?)
 }

@@ -190,7 +190,8 @@ fn privileges(stage: &Stage) {
 fn controls(stage: &Stage) {
     let script = "for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/sys/vm/drop_caches \
         /proc/sys/net/ipv4/ip_forward; do echo x 2>/dev/null >$f && echo wrote $f; done; \
-        cat /proc/kcore 2>/dev/null | head -c1; ls /sys/kernel /sys/fs /sys/class 2>/dev/null";
+        cat /proc/kcore /proc/kmsg /proc/keys /proc/kpagecount 2>/dev/null | head -c1; \
+        find /proc -maxdepth 1 -type f -perm /222 -exec sh -c ': 2>/dev/null >>$0 && echo opened $0' {} \\;; ls /sys/kernel /sys/fs /sys/class 2>/dev/null";
     let outcome = stage.shell(script);
     assert_eq!(outcome.out, "", "{outcome:?}");
 }

@@ -7,6 +7,9 @@ pub(super) const CASES: &[Case] = &[
     ("a_bottle_in_a_bottle_is_refused", nested),
     ("user_namespaces_switched_off_are_named", switched_off),
     ("a_masked_proc_is_named", masked_proc),
+    ("a_missing_landlock_is_named_or_lost", no_landlock),
+    ("a_missing_redirect_is_never_lost", no_netfilter),
+    ("an_old_kernel_is_named", old_kernel),
     ("the_hidden_argument_alone_does_nothing", hidden_argument),
 ];
 
@@ -60,6 +63,41 @@ fn masked_proc(stage: &Stage) {
         outcome.err.contains("systempaths=unconfined"),
         "{outcome:?}"
     );
+}
+
+/// Runs a launcher on a kernel that lacks `feature`.
+fn without(stage: &Stage, feature: &str, flags: &[&str]) -> Outcome {
+    let mut command = stage.command(executable());
+    command
+        .args(["without", feature, "bottle", "--none"])
+        .args(flags)
+        .args(["--", "echo", "ran"]);
+    Outcome::of(command.output().expect("an end"))
+}
+
+fn no_landlock(stage: &Stage) {
+    let strict = without(stage, "landlock", &[]);
+    strict.gives(125, "");
+    assert!(strict.err.contains("Landlock: "), "{strict:?}");
+    assert!(strict.err.contains("Linux 5.19"), "{strict:?}");
+    let lenient = without(stage, "landlock", &["--best-effort"]);
+    lenient.gives(0, "ran\n");
+    assert_eq!(lenient.err, "lost: Landlock\n");
+}
+
+fn no_netfilter(stage: &Stage) {
+    for flags in [&[][..], &["--best-effort"]] {
+        let outcome = without(stage, "netfilter", flags);
+        outcome.gives(125, "");
+        assert!(outcome.err.contains("network redirect: "), "{outcome:?}");
+        assert!(outcome.err.contains("modprobe -a nf_tables"), "{outcome:?}");
+    }
+}
+
+fn old_kernel(stage: &Stage) {
+    let outcome = without(stage, "mount-attributes", &[]);
+    outcome.gives(125, "");
+    assert!(outcome.err.contains("Linux 5.13 or newer"), "{outcome:?}");
 }
 
 fn hidden_argument(stage: &Stage) {
