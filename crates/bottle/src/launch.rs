@@ -41,6 +41,8 @@ where
     // Installed before the first resource exists; it goes last.
     let changes = plan.workspace.kept.map(Changes::prepare).transpose()?;
     let mut prepared = carboy_sandbox::spawn(&plan.confinement)?;
+    // It holds whole trust stores, and may run for days.
+    drop(plan.confinement);
     let gate = start_gate(prepared.take_sockets()).map_err(|cause| Error::Gate(cause.into()))?;
     let ended = prepared.run()?;
     let workspace_upper = changes.and_then(Changes::keep);

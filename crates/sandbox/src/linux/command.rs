@@ -165,11 +165,17 @@ fn start(
     Err(exec(prepared))
 }
 
+/// Opens the inner side of the terminal.
+pub(super) fn open_peer(terminal: &OwnedFd) -> Result<OwnedFd, Error> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    rustix::pty::ioctl_tiocgptpeer(terminal, flags)
+        .map_err(|cause| Error::os(Layer::Terminal, "open the terminal", &cause.into()))
+}
+
 fn take_terminal(terminal: &OwnedFd, which: [bool; 3]) -> Result<(), Error> {
     let failed = |cause: io::Error| Error::os(Layer::Terminal, "take the terminal", &cause);
     rustix::process::setsid().map_err(|cause| failed(cause.into()))?;
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-    let peer = rustix::pty::ioctl_tiocgptpeer(terminal, flags).map_err(|c| failed(c.into()))?;
+    let peer = open_peer(terminal)?;
     sys::take_terminal(peer.as_fd()).map_err(failed)?;
     let places = [
         rustix::stdio::dup2_stdin::<&OwnedFd>,

@@ -167,7 +167,7 @@ fn no_user_namespace(step: &str, cause: &io::Error) -> Error {
 }
 
 /// Everything that process 1 does; its exit status.
-fn first_process(control: &Channel, orders: Orders) -> u8 {
+fn first_process(control: &Channel, mut orders: Orders) -> u8 {
     let outcome = die_with_parent().and_then(|()| {
         let built = build(&orders)?;
         report_ready(control, &built)?;
@@ -178,6 +178,7 @@ fn first_process(control: &Channel, orders: Orders) -> u8 {
             Ok(Some((Order::Start, _))) => {
                 // From here on only carboy has the sockets: without it there is no network.
                 drop(built.sockets);
+                orders.confinement.mounts = Vec::new();
                 reaper::run(control, &orders, built.terminal)
             }
             // Carboy gave up, or is gone.

@@ -21,10 +21,19 @@ pub(super) fn run(
     let (signals, _) = sys::catch_signals(&[libc::SIGCHLD])
         .map_err(|cause| failed("watch for ended processes", cause))?;
     let prepared = command::prepare(&orders.confinement, orders.terminals)?;
+    // Held open here, so that a command may close its terminal and open it again.
+    let held = terminal.as_ref().map(command::open_peer).transpose()?;
     let Some(child) = sys::fork().map_err(|cause| failed("fork", cause))? else {
         sys::exit_now(command::become_command(&prepared, terminal, control));
     };
     drop(terminal);
+    let exit = watch(control, &signals, child);
+    drop(held);
+    exit
+}
+
+/// Passes signals on and reaps, until the command has ended or carboy is gone.
+fn watch(control: &Channel, signals: &OwnedFd, child: Pid) -> Result<Exit, Error> {
     loop {
         let mut watched = [
             PollFd::new(control, PollFlags::IN),
@@ -32,11 +41,11 @@ pub(super) fn run(
         ];
         match rustix::event::poll(&mut watched, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(cause) => return Err(failed("wait", cause.into())),
+            Err(cause) => return Err(Error::os(Layer::Init, "wait", &cause.into())),
         }
         let [orders, ended] = watched.map(|watch| !watch.revents().is_empty());
         if ended {
-            drain(&signals);
+            drain(signals);
             if let Some(exit) = reap(child) {
                 return Ok(exit);
             }

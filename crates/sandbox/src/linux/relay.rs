@@ -120,6 +120,7 @@ impl<'a> Relay<'a> {
             if let Some(terminal) = &mut self.terminal {
                 terminal.work(&ready);
             }
+            self.let_go_if_ended();
             if ready.control {
                 return Ok(());
             }
@@ -129,7 +130,7 @@ impl<'a> Relay<'a> {
     /// Shows what is left in the terminal after the command's end.
     pub(super) fn finish(&mut self) {
         let deadline = Instant::now() + DRAIN_TIME_MAX;
-        while let Some(terminal) = self.terminal.as_mut().filter(|terminal| terminal.open) {
+        while let Some(terminal) = self.terminal.as_mut() {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut watched = [PollFd::new(&terminal.inside, PollFlags::IN)];
             let timeout = Timespec::try_from(left).ok();
@@ -139,17 +140,29 @@ impl<'a> Relay<'a> {
                 Err(Errno::INTR) => {}
                 Err(_) => return,
             }
+            self.let_go_if_ended();
+        }
+    }
+
+    /// Closes the bottle's terminal once either side of it is gone. To what is left inside that
+    /// is a hang-up, as it would be without a bottle.
+    fn let_go_if_ended(&mut self) {
+        if self
+            .terminal
+            .as_ref()
+            .is_some_and(|terminal| !terminal.open)
+        {
+            self.terminal = None;
         }
     }
 
     fn wait(&self) -> io::Result<Ready> {
-        let terminal = self.terminal.as_ref().filter(|terminal| terminal.open);
         let stdin = io::stdin();
         let mut watched = vec![
             PollFd::new(self.control, PollFlags::IN),
             PollFd::new(self.signals, PollFlags::IN),
         ];
-        if let Some(terminal) = terminal {
+        if let Some(terminal) = &self.terminal {
             let mut interest = PollFlags::IN;
             interest.set(PollFlags::OUT, !terminal.pending.is_empty());
             watched.push(PollFd::new(&terminal.inside, interest));
@@ -250,7 +263,7 @@ impl Terminal {
                 self.open = shown == Some(true);
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // End of file, or EIO: nothing inside has the terminal open any more.
+            // End of file, or EIO: not even process 1 has the terminal open any more.
             Ok(_) | Err(_) => self.open = false,
         }
     }

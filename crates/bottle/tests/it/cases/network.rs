@@ -8,6 +8,7 @@ use crate::stage::Stage;
 pub(super) const CASES: &[Case] = &[
     ("own_loopback_is_untouched", own_loopback),
     ("tcp_arrives_with_its_destination", tcp),
+    ("the_host's_loopback_is_not_there", host_loopback),
     ("explicit_proxy_is_told_apart", explicit_proxy),
     ("dns_is_answered_from_where_it_was_asked", dns),
     ("other_datagrams_are_refused_at_once", datagrams),
@@ -46,6 +47,20 @@ fn tcp(stage: &Stage) {
         stage
             .probe(&[&format!("tcp={address}")])
             .gives(0, &expected);
+    }
+}
+
+/// Services of the host on its loopback; the same port inside is nobody's.
+fn host_loopback(stage: &Stage) {
+    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
+        let service = std::net::TcpListener::bind(address).expect("a service");
+        let port = service.local_addr().expect("an address").port();
+        let outcome = stage.probe(&[
+            &format!("tcp=127.0.0.1:{port}"),
+            &format!("tcp=[::1]:{port}"),
+        ]);
+        let refused = outcome.out.matches("error Connection refused").count();
+        assert_eq!(refused, 2, "{outcome:?}");
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) const CASES: &[Case] = &[
     ("job_control_works", job_control),
     ("ctrl_c_reaches_the_foreground", ctrl_c),
     ("the_terminal_outside_is_put_back", put_back),
+    ("a_closed_terminal_opens_again", reopen),
+    ("a_hang_up_ends_the_bottle", hang_up),
     ("pipes_stay_pipes", mixed),
 ];
 
@@ -208,6 +210,22 @@ fn put_back(stage: &Stage) {
             .local_modes
             .contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     );
+}
+
+fn reopen(stage: &Stage) {
+    let script = "exec </dev/null >/dev/null 2>&1; sleep 0.3; echo back >/dev/pts/0";
+    let mut session = Session::start(stage, &["bash", "-c", script]);
+    session.wait_for("back");
+    assert_eq!(session.end(), Some(0));
+}
+
+fn hang_up(stage: &Stage) {
+    let mut session = Session::start(stage, &["bash", "-c", "echo up; read line; sleep 1000"]);
+    session.wait_for("up");
+    let nothing = || File::open("/dev/null").expect("a file");
+    session.outside = nothing();
+    session.peer = nothing().into();
+    assert_eq!(session.end(), Some(128 + 1), "SIGHUP is signal 1");
 }
 
 fn mixed(stage: &Stage) {
