@@ -1,4 +1,4 @@
-//! The repository's own chores: `cargo xtask ci`, `cargo xtask purity`.
+//! The repository's own chores: `cargo xtask ci`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -6,6 +6,7 @@
     reason = "a command talks to its user"
 )]
 
+mod bench;
 mod ci;
 mod purity;
 mod run;
@@ -17,6 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask CHORE
 
   ci       everything that must hold before a change lands; ends with `N passed, 0 failed`
+  bench    measure the release binary beside direct: all, or the groups named
+           (http, connect, gib, memory, start)
   purity   prove the boundaries that ARCHITECTURE.md names
 ";
 
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
+        ["bench", ..] => bench::run(&arguments[1..]),
         ["purity"] => purity::run(),
         _ => {
             eprint!("{USAGE}");

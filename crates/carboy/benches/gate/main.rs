@@ -1,0 +1,38 @@
+//! The gate beside no gate: the built binary between a load generator and an origin on loopback.
+//!
+//! Every figure stands beside its baseline, measured in the same run, in turns. Client, origin and
+//! gate share the machine's cores. `cargo bench -p carboy --bench gate [-- NAME...]` measures only
+//! the groups named: `http`, `connect`, `gib`, `memory`, `start`.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench talks to its user"
+)]
+#![allow(clippy::disallowed_methods, reason = "a load generator is a client")]
+
+mod door;
+mod groups;
+mod load;
+mod origin;
+mod subject;
+mod table;
+
+use anyhow::Result;
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let mut table = table::Table::default();
+    for (name, group) in groups::ALL {
+        if is_wanted(name) {
+            eprintln!("measuring: {name}");
+            group(&mut table)?;
+        }
+    }
+    table.print();
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! An origin that does as little as it can: HTTP/1.1, keep-alive, in clear or over TLS.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use anyhow::{Context, Result};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::load::{content_length, head_end};
+
+/// One piece of a long body.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Starts an origin on a thread of its own. `/N` answers with N bytes; a request's body is read
+/// to its end. It lives as long as the process.
+pub(crate) fn start(tls: Option<Arc<ServerConfig>>) -> Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    thread::spawn(move || {
+        let served = tokio::task::LocalSet::new().block_on(&runtime, accept(listener, tls));
+        eprintln!("the origin ended: {served:?}");
+    });
+    Ok(address)
+}
+
+async fn accept(listener: std::net::TcpListener, tls: Option<Arc<ServerConfig>>) -> Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let acceptor = tls.map(TlsAcceptor::from);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let acceptor = acceptor.clone();
+        // A client that goes away ends its connection with an error, which is of no interest.
+        tokio::task::spawn_local(async move {
+            match acceptor {
+                None => serve(stream).await,
+                Some(acceptor) => serve(acceptor.accept(stream).await?).await,
+            }
+        });
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<()> {
+    let mut buffer = Vec::with_capacity(PIECE_BYTES);
+    loop {
+        let end = loop {
+            if let Some(end) = head_end(&buffer) {
+                break end;
+            }
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        };
+        let size = asked_size(&buffer[..end])?;
+        let mut body = content_length(&buffer[..end]).unwrap_or(0);
+        let held = (buffer.len() - end) as u64;
+        buffer.drain(..end + held.min(body) as usize);
+        body -= held.min(body);
+        while body > 0 {
+            let read = stream.read_buf(&mut buffer).await? as u64;
+            anyhow::ensure!(read > 0, "the body is cut");
+            buffer.drain(..read.min(body) as usize);
+            body -= read.min(body);
+        }
+        answer(&mut stream, size).await?;
+    }
+}
+
+fn asked_size(head: &[u8]) -> Result<usize> {
+    let line = std::str::from_utf8(head)?
+        .split(' ')
+        .nth(1)
+        .context("a target")?;
+    Ok(line.rsplit('/').next().unwrap_or_default().parse()?)
+}
+
+async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, size: usize) -> Result<()> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n");
+    let mut first = head.into_bytes();
+    let mut left = size;
+    first.extend_from_slice(&text()[..left.min(4096)]);
+    left -= left.min(4096);
+    stream.write_all(&first).await?;
+    while left > 0 {
+        let piece = left.min(PIECE_BYTES);
+        stream.write_all(&text()[..piece]).await?;
+        left -= piece;
+    }
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Ordinary text, one piece long: words of a page that an agent might read or send.
+pub(crate) fn text() -> &'static [u8] {
+    static TEXT: OnceLock<Vec<u8>> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let words = include_str!("../../../../ARCHITECTURE.md").as_bytes();
+        words.iter().copied().cycle().take(PIECE_BYTES).collect()
+    })
+}
