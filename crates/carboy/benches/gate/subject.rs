@@ -28,6 +28,9 @@ mode: strict
 egress:
   allow: [origin.bench.example, pass.bench.example]
   private: [127.0.0.1/32]
+  limits:
+    site: {requests_per_minute: 1000000000}
+    session: {requests_per_minute: 1000000000}
 tls:
   passthrough: [pass.bench.example]
 ";
