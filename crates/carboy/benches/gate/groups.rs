@@ -130,40 +130,66 @@ fn http(table: &mut Table) -> Result<()> {
             ),
         ];
         for (name, through, past, rate_goal, latency_goal) in ways {
-            let (gate, direct) = compare(through, past, 16, size)?;
+            let busy = compare(&stage.gate, through, past, 16, size)?;
+            let what = format!("{name}, {label}, 16 connections");
             table.add(
-                &format!("{name}, {label}, 16 connections"),
+                &what,
                 rate_goal,
-                &format!("{:.0}/s", gate.per_second),
-                &format!("{:.0}/s", direct.per_second),
-                &format!("{:.2} of direct", gate.per_second / direct.per_second),
+                &format!("{:.0}/s", busy.through.per_second),
+                &format!("{:.0}/s", busy.past.per_second),
+                &format!(
+                    "{:.2} of direct",
+                    busy.through.per_second / busy.past.per_second
+                ),
             );
-            let (gate, direct) = compare(through, past, 1, size)?;
+            let what = format!("{what}: the gate's CPU for each answer");
+            table.add(&what, "none set", &micros(busy.cpu), "none", "absolute");
+            let quiet = compare(&stage.gate, through, past, 1, size)?;
+            let added = quiet.through.p50.saturating_sub(quiet.past.p50);
             table.add(
                 &format!("{name}, {label}, 1 connection, p50"),
                 latency_goal,
-                &micros(gate.p50),
-                &micros(direct.p50),
-                &format!("+{}", micros(gate.p50.saturating_sub(direct.p50))),
+                &micros(quiet.through.p50),
+                &micros(quiet.past.p50),
+                &format!("+{}", micros(added)),
             );
         }
     }
     Ok(())
 }
 
+/// Load through the gate and past it.
+struct Compared {
+    through: Stretch,
+    past: Stretch,
+    /// The gate's processor time for each answer.
+    cpu: Duration,
+}
+
 /// Medians of stretches through the gate and past it, taken in turns.
 fn compare(
+    gate: &Gate,
     through: &Door,
     past: &Door,
     connections: usize,
     size: usize,
-) -> Result<(Stretch, Stretch)> {
-    let (mut gate, mut direct) = (Vec::new(), Vec::new());
+) -> Result<Compared> {
+    let (mut throughs, mut pasts) = (Vec::new(), Vec::new());
+    let (mut cpu, mut answers) = (Duration::ZERO, 0);
     for _ in 0..ROUNDS {
-        direct.push(block_on(stretch(past, connections, size, STRETCH))??);
-        gate.push(block_on(stretch(through, connections, size, STRETCH))??);
+        pasts.push(block_on(stretch(past, connections, size, STRETCH))??);
+        let before = gate.cpu()?;
+        let one = block_on(stretch(through, connections, size, STRETCH))??;
+        cpu += gate.cpu()?.saturating_sub(before);
+        answers += one.answers;
+        throughs.push(one);
     }
-    Ok((middle(gate)?, middle(direct)?))
+    let cpu = cpu.div_f64(answers.max(1) as f64);
+    Ok(Compared {
+        through: middle(throughs)?,
+        past: middle(pasts)?,
+        cpu,
+    })
 }
 
 fn middle(mut stretches: Vec<Stretch>) -> Result<Stretch> {

@@ -11,6 +11,7 @@ use crate::origin::text;
 /// What one stretch of load gave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stretch {
+    pub(crate) answers: u64,
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
 }
@@ -98,9 +99,10 @@ pub(crate) async fn stretch(
         times.extend(task.await??);
     }
     let elapsed = start.elapsed();
-    let per_second = times.len() as f64 / elapsed.as_secs_f64();
+    let answers = times.len() as u64;
     Ok(Stretch {
-        per_second,
+        answers,
+        per_second: answers as f64 / elapsed.as_secs_f64(),
         p50: median(&mut times).context("no request was answered")?,
     })
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -147,6 +148,20 @@ impl Gate {
             .nth(1)
             .context("a number")?
             .parse()?)
+    }
+
+    /// The processor time that the gate has used, in all its threads (proc(5), `stat`: fields 14
+    /// and 15, in hundredths of a second).
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(self.proc().join("stat"))?;
+        let (_, fields) = stat.rsplit_once(')').context("the program's name")?;
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<u64>);
+        let ticks = ticks.sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(10 * ticks))
     }
 
     /// Forgets the peak of resident memory (proc(5), `clear_refs`).
