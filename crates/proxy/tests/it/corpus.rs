@@ -115,7 +115,12 @@ impl Case {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
             || host.starts_with("0x");
         let sendable = path.bytes().all(|byte| byte.is_ascii_graphic());
-        let runs = host.bytes().all(plain) && host.contains('.') && !is_address && sendable;
+        // A credential is at home over TLS only: in this header, and at hosts that are no examples.
+        let is_credential = |header: &String| header.starts_with("authorization:");
+        let is_home = self.expect == "allow"
+            && (!host.contains("example") || self.headers.iter().any(is_credential));
+        let runs =
+            !is_home && host.bytes().all(plain) && host.contains('.') && !is_address && sendable;
         let path = path.split('#').next().unwrap_or_default();
         runs.then(|| Place {
             host: host.to_owned(),
@@ -123,8 +128,8 @@ impl Case {
         })
     }
 
-    /// Whether a verdict holds on the loopback, in clear text and today: not over several crossings,
-    /// for given addresses, by an exemption's date, or since a credential is at home over TLS.
+    /// Whether a verdict holds on the loopback and today: not over several crossings, for given
+    /// addresses, or by an exemption's date.
     fn is_for_the_gate(&self) -> bool {
         let is_http = self
             .crossing
@@ -134,21 +139,16 @@ impl Case {
             .policy
             .as_ref()
             .is_some_and(|policy| policy.contains("expires:"));
-        let is_home = self.expect == "allow"
-            && self
-                .headers
-                .iter()
-                .any(|header| header.starts_with("authorization:"));
-        is_http && !is_dated && !is_home && self.times.is_none() && self.resolve.is_none()
+        is_http && !is_dated && self.times.is_none() && self.resolve.is_none()
     }
 
     /// What is wrong with the verdict, if anything is.
     async fn fault(&self, stand: &Stand, place: &Place) -> Option<String> {
-        let up = if self.is_response() {
-            Upstreams::saying(self.message("HTTP/1.1 200 OK\r\n")).await
-        } else {
-            Upstreams::echo().await
+        let answer = match self.is_response() {
+            true => self.message("HTTP/1.1 200 OK\r\n"),
+            false => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
         };
+        let up = Upstreams::saying(answer).await;
         let authority = format!("{}:{}", place.host, up.port());
         let method = self.method.as_deref().unwrap_or("GET");
         let line = format!(
