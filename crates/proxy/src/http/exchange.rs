@@ -25,6 +25,7 @@ use crate::upstream::{Lease, SendError};
 pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Response<Body> {
     let accept = request.headers().get(ACCEPT).cloned();
     let is_head = request.method() == Method::HEAD;
+    let is_connect = request.method() == Method::CONNECT;
     let outcome = if let Some(refused) = malformed(client, &request) {
         Err(refused)
     } else if request.method() == Method::CONNECT && client.origin == Origin::Forward {
@@ -34,7 +35,15 @@ pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Res
     } else {
         forward(client, request).await
     };
-    outcome.unwrap_or_else(|refused| refusal_response(&refused, accept.as_ref(), is_head))
+    outcome.unwrap_or_else(|refused| {
+        let mut response = refusal_response(&refused, accept.as_ref(), is_head);
+        if is_connect {
+            // What follows may be meant for the tunnel, so it is never read as HTTP.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    })
 }
 
 /// Opens the crossing of a request, inspects its head, and connects it to its response.

@@ -218,6 +218,10 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
                 }
                 continue;
             }
+            if self.framing.is_awaiting_tunnel() && self.held.len() >= EARLY_TUNNEL_BYTES_MAX {
+                // The tunnel, once open, reads on; a refused one closes the connection.
+                return Poll::Pending;
+            }
             // What was held back may already hold a violation.
             self.vet()?;
             if self.vetted == 0 && !self.violated && ready!(self.read_more(cx))? {
@@ -288,6 +292,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         self.io.is_write_vectored()
     }
 }
+
+/// How much of a tunnel's content is kept that comes before the tunnel is open: more than a client
+/// that does not wait for the answer begins with, a `ClientHello`.
+const EARLY_TUNNEL_BYTES_MAX: usize = 32 * 1024;
 
 /// One read of a head that came in pieces.
 const READ_MORE_BYTES: usize = 4096;

@@ -81,3 +81,20 @@ async fn a_split_head_is_one_head() {
     assert_eq!(status(&response), 200, "{response}");
     stand.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_follows_a_refused_tunnel() {
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(&format!("{OPEN}  deny: [up.example]\n")).await;
+    let port = up.port();
+    let connect = format!("CONNECT up.example:{port} HTTP/1.1\r\nHost: up.example:{port}\r\n\r\n");
+    let next = format!(
+        "GET {} HTTP/1.1\r\nHost: up.example:{port}\r\n\r\n",
+        up.url("/")
+    );
+    let response = stand.ask(format!("{connect}{next}")).await;
+    assert_eq!(status(&response), 403, "{response}");
+    assert!(response.contains("connection: close"), "{response}");
+    assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{response}");
+    assert_eq!(stand.finish().await.lines(), ["tunnel block host_denied"]);
+}
