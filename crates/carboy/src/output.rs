@@ -39,6 +39,12 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "carboy: {text}");
 }
 
+/// A number of crossings and of refusals, in words.
+pub(crate) fn counts(crossings: u64, refusals: u64) -> String {
+    let plural = if crossings == 1 { "" } else { "s" };
+    format!("{crossings} crossing{plural}, {refusals} refused")
+}
+
 /// Prints an error and its causes to standard error.
 pub(crate) fn error(error: &anyhow::Error) {
     let label = Paint::on(&io::stderr()).red("error");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use carboy_engine::{CrossingKind, Refusal, SurfaceKind};
 use carboy_proxy::{Notice, Observer};
+use serde_json::Value;
 
 use crate::output::Paint;
 
@@ -134,7 +135,7 @@ fn line(notice: &Notice<'_>) -> String {
         refusal.reason.as_str(),
         sentence(&refusal.message),
         place(refusal),
-        one_line(&refusal.remedy),
+        remedy(&refusal.remedy),
         notice.id
     )
 }
@@ -169,11 +170,26 @@ fn host(notice: &Notice<'_>) -> String {
     }
 }
 
+/// Where, unless the message says it.
 fn place(refusal: &Refusal) -> String {
-    refusal
-        .locus
-        .as_ref()
-        .map_or_else(String::new, |locus| format!(" ({locus})"))
+    let locus = refusal.locus.as_ref().map(ToString::to_string);
+    let untold = locus.filter(|locus| !refusal.message.contains(locus));
+    untold.map_or_else(String::new, |locus| format!(" ({locus})"))
+}
+
+/// A remedy's first line says what to do with the policy lines after it; these go on the same
+/// line in YAML's flow form, so that they can still be pasted.
+fn remedy(text: &str) -> String {
+    let Some((lead, lines)) = text.split_once('\n') else {
+        return text.to_owned();
+    };
+    match serde_saphyr::from_str::<Value>(lines) {
+        Ok(Value::Object(keys)) => {
+            let flow = keys.iter().map(|(key, value)| format!(" {key}: {value}"));
+            format!("{lead}{}", flow.collect::<String>())
+        }
+        _ => one_line(text),
+    }
 }
 
 fn sentence(text: &str) -> String {

@@ -16,25 +16,29 @@ pub(crate) const BINARY: &str = "carboy";
 /// A temporary directory with everything that one bottle needs.
 pub(crate) struct Stage {
     root: TempDir,
+    state: PathBuf,
     best_effort: bool,
 }
 
 impl Stage {
     /// Makes the directories and copies this binary into the workspace, where the bottle can run
-    /// it.
+    /// it. Keys and receipts are kept in `state` if it is given, and else go with the stage.
     ///
     /// # Errors
     /// When the temporary directory cannot be written.
-    pub(crate) fn new(best_effort: bool) -> Result<Self> {
+    pub(crate) fn new(best_effort: bool, state: Option<PathBuf>) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("carboy-").tempdir();
+        let root = root.context("cannot make a temporary directory")?;
+        let state = state.unwrap_or_else(|| root.path().join("state"));
         let stage = Self {
-            root: root.context("cannot make a temporary directory")?,
+            root,
+            state,
             best_effort,
         };
-        for dir in [stage.workspace(), stage.state()] {
-            fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        }
-        let binary = stage.workspace().join(BINARY);
+        let workspace = stage.workspace();
+        fs::create_dir(&workspace)
+            .with_context(|| format!("cannot make {}", workspace.display()))?;
+        let binary = workspace.join(BINARY);
         let own = env::current_exe().context("cannot find this binary")?;
         fs::copy(own, &binary).with_context(|| format!("cannot write {}", binary.display()))?;
         Ok(stage)
@@ -50,9 +54,9 @@ impl Stage {
         self.root().join("workspace")
     }
 
-    /// The state directory: receipts and keys of this stage alone.
-    pub(crate) fn state(&self) -> PathBuf {
-        self.root().join("state")
+    /// The state directory.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// Writes a file beside the workspace and gives its path.

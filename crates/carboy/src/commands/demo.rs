@@ -3,12 +3,11 @@
 mod script;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::thread;
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full};
@@ -21,6 +20,7 @@ use crate::commands::receipts;
 use crate::origin::{Authority, Handler, Origin};
 use crate::outcome::Outcome;
 use crate::output::{self, Paint};
+use crate::paths;
 use crate::stage::{Inputs, Stage};
 
 /// The host that the policy allows. Names under `.test` are nobody's (RFC 6761).
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         .enable_all()
         .build()?;
     let _entered = runtime.enter();
-    let stage = Stage::new(args.best_effort)?;
+    let stage = Stage::new(args.best_effort, Some(paths::state_dir()?))?;
     let authority = Authority::new(&[ALLOWED, DENIED])?;
     let visits = Visits::default();
     let server = Some(Arc::clone(&authority.server));
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let scenes = read_scenes(&stage, status)?;
     let visits = visits.lock().expect("no request handler panics").clone();
     let told = judge(&scenes, &visits, &target)?;
-    let verified = receipts::verify_newest(&stage.state())?;
+    let verified = receipts::verify_newest(stage.state())?;
     output::line(format_args!("\nReceipts: {verified}"))?;
     Ok(if told { Outcome::Clean } else { Outcome::Found })
 }
@@ -95,22 +95,18 @@ fn show(
     let allowed = format!("https://{ALLOWED}:{port}");
     let denied = format!("https://{DENIED}:{port}");
     let direct = target.address.to_string();
-    let mut bottle = stage
-        .run(inputs, &["__demo", &allowed, &denied, &direct])?
-        .spawn()
-        .context("cannot start carboy run")?;
-    let notes = bottle
-        .stderr
-        .take()
-        .map(|pipe| thread::spawn(move || relay(pipe)));
-    bottle.stdout.take().map_or(Ok(()), relay)?;
-    if let Some(notes) = notes {
-        notes.join().expect("the relay does not panic")?;
-    }
+    // One pipe for both, so that what the program says and what the gate says stay in order.
+    let (said, words) = io::pipe()?;
+    let mut command = stage.run(inputs, &["__demo", &allowed, &denied, &direct])?;
+    command.stdout(words.try_clone()?).stderr(words);
+    let mut bottle = command.spawn().context("cannot start carboy run")?;
+    // It holds the writing ends, and the pipe ends with the last of them.
+    drop(command);
+    relay(said)?;
     bottle.wait().context("cannot wait for carboy run")
 }
 
-/// Copies lines as they come, so that what the program says and what the gate says stay in order.
+/// Copies lines as they come.
 fn relay(pipe: impl Read) -> Result<()> {
     for line in BufReader::new(pipe).lines() {
         output::line(line?)?;

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
         crossings,
         refusals,
     } = totals;
-    output::note(format_args!("{crossings} crossings, {refusals} refused"));
+    output::note(output::counts(crossings, refusals));
     Ok(Outcome::Clean)
 }
 

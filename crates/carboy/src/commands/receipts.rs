@@ -160,8 +160,10 @@ impl fmt::Display for Summary<'_> {
         let report = self.0;
         write!(
             f,
-            "{} crossings, {} refused; chain of {} lines whole, {} of them under signature",
-            report.crossings, report.refusals, report.lines, report.signed_lines
+            "{}; chain of {} lines whole, {} of them under signature",
+            output::counts(report.crossings, report.refusals),
+            report.lines,
+            report.signed_lines
         )?;
         match report.trust {
             Trust::Pinned => f.write_str(" by the expected key")?,

@@ -121,7 +121,8 @@ fn close(totals: &Totals, receipts: Option<&Path>) {
         |path| format!("receipts in {}", path.display()),
     );
     output::note(format_args!(
-        "{crossings} crossings, {refusals} refused; {receipts}"
+        "{}; {receipts}",
+        output::counts(*crossings, *refusals)
     ));
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<Outcome> {
         .enable_all()
         .build()?;
     let _entered = runtime.enter();
-    let stage = Stage::new(args.best_effort)?;
+    let stage = Stage::new(args.best_effort, None)?;
     let received: Received = Arc::default();
     let origin = runtime.block_on(Origin::serve(None, recorder(&received)))?;
     let canaries = Canaries::open(stage.root())?;

@@ -46,3 +46,13 @@ fn what_is_remembered_is_bounded() {
     }
     assert!(printer.seen.len() <= REMEMBERED_MAX);
 }
+
+#[test]
+fn a_remedy_stays_pasteable_on_one_line() {
+    let many = "add to the policy:\negress:\n  allow: [\"a.test\"]";
+    let one = remedy(many);
+    assert_eq!(one, "add to the policy: egress: {\"allow\":[\"a.test\"]}");
+    let (_, pasted) = one.split_once("policy: ").unwrap();
+    carboy_engine::Policy::parse(&format!("version: 1\n{pasted}\n"), "pasted").unwrap();
+    assert_eq!(remedy("try again"), "try again");
+}

@@ -26,7 +26,11 @@ fn the_commands_exit_code_is_carboys() {
         for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
             let output = place.run(&[], &["sh", "-c", script]);
             expect_code(&output, code);
-            assert!(stderr(&output).contains("crossings"), "{}", stderr(&output));
+            assert!(
+                stderr(&output).contains(" refused; receipts in "),
+                "{}",
+                stderr(&output)
+            );
         }
         expect_code(&place.run(&[], &["carboy-no-such-command"]), 127);
         fs::write(place.workspace().join("plain"), "").unwrap();
