@@ -129,8 +129,8 @@ impl HostFacts {
             optional_dirs: public_entries(Path::new("/opt")),
             hardware_dirs: existing(HARDWARE_DIRS.iter().map(PathBuf::from)),
             private_etc: private_entries(Path::new("/etc")),
-            bundles: below_etc(trust::BUNDLES),
-            java_stores: below_etc(trust::JAVA_STORES),
+            bundles: existing_below(Path::new("/etc"), trust::BUNDLES),
+            java_stores: existing_below(Path::new("/etc"), trust::JAVA_STORES),
             system_roots_pem: trust::system_roots(),
             secrets: secrets(&home),
             search,
@@ -144,12 +144,21 @@ fn existing(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     paths.filter(|path| path.exists()).collect()
 }
 
-fn below_etc(names: &[&str]) -> Vec<PathBuf> {
-    names
+/// Those of `names` that exist below `root`, each by the directory it is really in: a layer over
+/// a link to a directory would hide all else in that directory.
+pub(crate) fn existing_below(root: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let found = names
         .iter()
-        .map(PathBuf::from)
-        .filter(|name| Path::new("/etc").join(name).exists())
-        .collect()
+        .filter(|name| root.join(name).exists())
+        .map(|name| {
+            let path = root.join(name);
+            let real = path.parent().and_then(|dir| fs::canonicalize(dir).ok());
+            let real = real.zip(path.file_name()).map(|(dir, file)| dir.join(file));
+            let inside = real.and_then(|real| Some(real.strip_prefix(root).ok()?.to_owned()));
+            // What leads out of `root` leads to where nothing is shown, so the link is covered.
+            inside.unwrap_or_else(|| PathBuf::from(name))
+        });
+    found.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn secrets(home: &Path) -> Vec<(PathBuf, bool)> {

@@ -313,3 +313,30 @@ fn only_whole_certificates_are_kept() {
     let bundle = trust::bundle(b"one", b"two\n");
     assert_eq!(bundle, b"one\ntwo\n");
 }
+
+#[test]
+fn bundles_are_named_by_the_directory_they_are_in() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    std::fs::create_dir_all(root.join("pki/certs")).unwrap();
+    std::fs::create_dir_all(root.join("own")).unwrap();
+    for file in ["pki/certs/bundle.crt", "own/real.pem"] {
+        std::fs::write(root.join(file), "").unwrap();
+    }
+    symlink("pki", root.join("ssl")).unwrap();
+    symlink("/usr", root.join("out")).unwrap();
+    symlink("real.pem", root.join("own/link.pem")).unwrap();
+    let names = [
+        "ssl/certs/bundle.crt",
+        "pki/certs/bundle.crt",
+        "own/link.pem",
+        "out/bin",
+        "gone",
+    ];
+    let found = crate::host::existing_below(&root, &names);
+    assert_eq!(
+        found,
+        ["out/bin", "own/link.pem", "pki/certs/bundle.crt"].map(PathBuf::from)
+    );
+}

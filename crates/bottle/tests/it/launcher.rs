@@ -14,6 +14,7 @@ use carboy_bottle::{HostFacts, Sockets, Spec, Workspace, WorkspaceMode};
 pub(crate) fn main(arguments: &[String]) -> u8 {
     let mut spec = spec();
     let mut print = false;
+    let mut gate = true;
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -23,12 +24,13 @@ pub(crate) fn main(arguments: &[String]) -> u8 {
             "--named" => spec.workspace.named = true,
             "--state" => spec.state_dir = words.next().expect("a directory").into(),
             "--show" => spec.read_only.push(words.next().expect("a path").into()),
+            "--no-gate" => gate = false,
             "--plan" => print = true,
             "--" => spec.command = words.by_ref().map(OsString::from).collect(),
             other => panic!("what is {other}?"),
         }
     }
-    match run(&spec, print) {
+    match run(&spec, print, gate) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -56,14 +58,14 @@ fn spec() -> Spec {
     }
 }
 
-fn run(spec: &Spec, print: bool) -> Result<u8, carboy_bottle::Error> {
+fn run(spec: &Spec, print: bool, gate: bool) -> Result<u8, carboy_bottle::Error> {
     let env = std::env::vars_os().collect();
     let plan = carboy_bottle::plan(spec, &HostFacts::gather(&env)?)?;
     if print {
         println!("{plan}");
         return Ok(0);
     }
-    let outcome = carboy_bottle::launch(plan, serve)?;
+    let outcome = carboy_bottle::launch(plan, if gate { serve } else { refuse })?;
     if let Some(upper) = outcome.workspace_upper {
         eprintln!("upper: {}", upper.display());
     }
@@ -84,6 +86,12 @@ fn serve(sockets: Sockets) -> Result<(), std::io::Error> {
     for socket in sockets.dns_udp {
         thread::spawn(move || answer(&socket));
     }
+    Ok(())
+}
+
+/// A gate that dies at once.
+fn refuse(sockets: Sockets) -> Result<(), std::io::Error> {
+    drop(sockets);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ pub(super) const CASES: &[Case] = &[
     ("own_loopback_is_untouched", own_loopback),
     ("tcp_arrives_with_its_destination", tcp),
     ("the_host's_loopback_is_not_there", host_loopback),
+    ("without_a_gate_there_is_no_network", no_gate),
     ("explicit_proxy_is_told_apart", explicit_proxy),
     ("dns_is_answered_from_where_it_was_asked", dns),
     ("other_datagrams_are_refused_at_once", datagrams),
@@ -62,6 +63,20 @@ fn host_loopback(stage: &Stage) {
         let refused = outcome.out.matches("error Connection refused").count();
         assert_eq!(refused, 2, "{outcome:?}");
     }
+}
+
+fn no_gate(stage: &Stage) {
+    let executable = crate::stage::executable().to_str().expect("a plain name");
+    let probes = [
+        "tcp=203.0.113.9:443",
+        "tcp=[2001:db8::9]:443",
+        "tcp=127.0.0.1:3128",
+        "udp=8.8.8.8:53",
+    ];
+    let command = [&[executable, "probe"], &probes[..]].concat();
+    let outcome = stage.bottle(&["--no-gate"], &command);
+    let refused = outcome.out.matches("error Connection refused").count();
+    assert_eq!(refused, probes.len(), "{outcome:?}");
 }
 
 fn explicit_proxy(stage: &Stage) {
