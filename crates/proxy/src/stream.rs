@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::gate::Gate;
 use crate::http::{self, Origin, Version};
-use crate::peek::peek;
+use crate::peek::{Peeked, peek};
 use crate::{tcp, tls};
 
 /// How long a client of a listed raw TCP far end may be silent before its server is let speak
@@ -22,6 +22,13 @@ const SERVER_FIRST_WAIT: Duration = Duration::from_millis(300);
 /// How long any other client may be silent. Nothing but HTTP and TLS can come of it, so this leaves
 /// time for connections that are opened ahead of their use.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Ports of protocols in which the server speaks first: FTP, SSH, SMTP, POP3, IMAP, submission,
+/// MySQL, VNC. Their clients are told soon that the policy does not list them.
+const SERVER_FIRST_PORTS: [u16; 8] = [21, 22, 25, 110, 143, 587, 3306, 5900];
+
+/// How long a client on one of these may be silent.
+const SERVER_FIRST_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// Where a stream goes, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +99,7 @@ async fn serve<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
     let Ok(peeked) = peek(io, silence_of(&gate, &to)).await else {
         return;
     };
-    if peeked.ended && peeked.is_silent() {
+    if is_idle(&gate, &to, &peeked) {
         return;
     }
     let origin = || Origin::Fixed(to.target(Scheme::Http));
@@ -109,8 +116,19 @@ async fn serve<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
 
 /// How long to wait for a client's first word.
 pub(crate) fn silence_of(gate: &Gate, to: &Destination) -> Duration {
-    match gate.allows_tcp(&to.host, to.port) {
-        true => SERVER_FIRST_WAIT,
-        false => SILENCE_MAX,
+    if gate.allows_tcp(&to.host, to.port) {
+        SERVER_FIRST_WAIT
+    } else if SERVER_FIRST_PORTS.contains(&to.port) {
+        SERVER_FIRST_SILENCE_MAX
+    } else {
+        SILENCE_MAX
     }
+}
+
+/// Whether nothing has come of a stream, nor can: its client has closed it, or has opened it ahead
+/// of an HTTP request that it never made.
+pub(crate) fn is_idle<IO>(gate: &Gate, to: &Destination, peeked: &Peeked<IO>) -> bool {
+    const HTTP_PORTS: [u16; 2] = [80, 443];
+    let is_http = HTTP_PORTS.contains(&to.port) && !gate.allows_tcp(&to.host, to.port);
+    peeked.is_silent() && (peeked.ended || is_http)
 }

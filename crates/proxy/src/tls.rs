@@ -25,7 +25,7 @@ use crate::http::{self, Origin, Version};
 use crate::limits::{CLIENT_HANDSHAKE_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use crate::peek::peek;
 use crate::relay::relay;
-use crate::stream::{ClientIo, Destination, Learnt, silence_of};
+use crate::stream::{ClientIo, Destination, Learnt, is_idle, silence_of};
 use crate::tcp;
 
 /// Serves a stream that opens with a `ClientHello`.
@@ -124,7 +124,7 @@ async fn serve_unnamed<IO: ClientIo>(
     let Ok(peeked) = peek(stream, silence_of(&gate, &to)).await else {
         return;
     };
-    if peeked.ended && peeked.is_silent() {
+    if is_idle(&gate, &to, &peeked) {
         return;
     }
     match peeked.opening {
@@ -214,7 +214,7 @@ fn handshake_fault(host: &Host, error: &io::Error) -> Fault {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<TlsError>());
     match cause {
-        Some(TlsError::AlertReceived(alert)) => distrusted(host, &format!("it sent {alert:?}")),
+        Some(TlsError::AlertReceived(alert)) => distrusted(host, *alert),
         Some(TlsError::NoApplicationProtocol) => {
             Fault::Unsupported("TLS that speaks neither HTTP/2 nor HTTP/1.1".into())
         }
@@ -222,15 +222,17 @@ fn handshake_fault(host: &Host, error: &io::Error) -> Fault {
             Fault::Unsupported(format!("TLS that Carboy does not speak: {why:?}"))
         }
         Some(other) => Fault::Malformed(format!("TLS handshake with the client: {other}")),
-        None => distrusted(host, "it closed the connection"),
+        None => Fault::Unsupported(format!(
+            "a TLS handshake for {host} that the client broke off; it may not trust the bottle's CA"
+        )),
     }
 }
 
-/// A client that gives up when it sees the leaf most often pins another certificate, or does not
-/// read the trust store that the bottle gave it.
-fn distrusted(host: &Host, how: &str) -> Fault {
+/// A client that objects to the leaf pins another certificate, or does not read the trust store that
+/// the bottle gave it.
+fn distrusted(host: &Host, alert: AlertDescription) -> Fault {
     Fault::Unsupported(format!(
-        "a client that does not accept Carboy's certificate for {host} ({how}); it pins another, \
-         or does not read the bottle's trust store"
+        "a client that does not accept Carboy's certificate for {host} (it sent {alert:?}); it pins \
+         another, or does not read the bottle's trust store"
     ))
 }

@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::support::{OPEN, Setup, Stand, body, status};
-use crate::tls::{Authority, ask, connector, name, shown, trusting, tunnel};
+use crate::tls::{Authority, ask, connector, name, shown, terse, trusting, tunnel};
 
 async fn stand(policy: &str, authority: &Authority) -> Stand {
     Stand::with(Setup {
@@ -217,4 +217,59 @@ async fn nonsense_after_a_record_header_is_refused() {
         stand.finish().await.lines(),
         ["tunnel allow", "tunnel block malformed"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_and_terse_clients_are_served() {
+    let authority = Authority::new();
+    let up = authority.upstream("up.example").await;
+    let stand = stand(OPEN, &authority).await;
+    let host = format!("up.example:{}", up.port());
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let tcp = tunnel(stand.address, &host).await;
+        let client = terse(&stand.gate, version);
+        let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
+        let response = ask(&mut stream, &host, "/").await;
+        assert_eq!(status(&response), 200, "{response}");
+    }
+    stand.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_for_another_protocol_is_refused() {
+    let authority = Authority::new();
+    let up = authority.upstream("up.example").await;
+    let stand = stand(OPEN, &authority).await;
+    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let client = trusting(&stand.gate, &["imap"]);
+    let error = client.connect(name("up.example"), tcp).await.unwrap_err();
+    assert!(
+        error.to_string().contains("NoApplicationProtocol"),
+        "{error}"
+    );
+    assert_eq!(
+        stand.finish().await.lines(),
+        ["tunnel allow", "tunnel block unsupported"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_connections_at_once_are_served() {
+    let authority = Authority::new();
+    let up = authority.upstream("up.example").await;
+    let stand = stand(OPEN, &authority).await;
+    let host = format!("up.example:{}", up.port());
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (address, host) = (stand.address, host.clone());
+        let client = trusting(&stand.gate, &["http/1.1"]);
+        clients.spawn(async move {
+            let tcp = tunnel(address, &host).await;
+            let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
+            status(&ask(&mut stream, &host, "/").await)
+        });
+    }
+    assert!(clients.join_all().await.iter().all(|status| *status == 200));
+    assert_eq!(stand.finish().await.receipts.len(), 600);
 }

@@ -1,7 +1,9 @@
 //! Raw TCP.
 
-use crate::support::{Client, OPEN, Stand, Upstreams};
-use crate::tls::tunnel;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Client, OPEN, Setup, Stand, Upstreams};
+use crate::tls::{Authority, name, trusting, tunnel};
 
 /// Answers each line with itself.
 async fn lines() -> Upstreams {
@@ -77,4 +79,52 @@ async fn a_credential_does_not_get_through_raw_tcp() {
     let done = stand.finish().await;
     assert_eq!(done.lines(), ["tunnel allow", "tcp block secret"]);
     assert!(!done.text.contains(&token[4..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listed_far_end_may_be_spoken_to_inside_tls() {
+    let authority = Authority::new();
+    let up = authority.lines("up.example").await;
+    let stand = Stand::with(Setup {
+        policy: &listing(up.port()),
+        authorities: authority.files(),
+        ..Setup::default()
+    })
+    .await;
+    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let client = trusting(&stand.gate, &[]);
+    let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
+    let mut greeting = [0; 9];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(&greeting, b"* ready\r\n");
+    stream.write_all(b"a login").await.unwrap();
+    let mut echo = [0; 7];
+    stream.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"a login");
+    stream.shutdown().await.unwrap();
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    assert_eq!(stand.finish().await.lines(), ["tunnel allow", "tcp allow"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unlisted_far_end_is_not_spoken_to_inside_tls() {
+    let authority = Authority::new();
+    let up = authority.lines("up.example").await;
+    let stand = Stand::with(Setup {
+        authorities: authority.files(),
+        ..Setup::default()
+    })
+    .await;
+    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let client = trusting(&stand.gate, &[]);
+    let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
+    stream.write_all(b"a login\r\n").await.unwrap();
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said).await;
+    assert!(said.is_empty());
+    assert_eq!(up.connections(), 0);
+    assert_eq!(
+        stand.finish().await.lines(),
+        ["tunnel allow", "tcp block host_not_allowed"]
+    );
 }

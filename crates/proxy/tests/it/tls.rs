@@ -76,17 +76,53 @@ async fn answer(acceptor: TlsAcceptor, far: Far) {
     }
 }
 
+impl Authority {
+    /// An upstream that proves itself as `host`, greets, and answers each line with itself.
+    pub async fn lines(&self, host: &str) -> Upstreams {
+        let acceptor = self.acceptor(host);
+        Upstreams::run(move |far| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut stream = acceptor.accept(far.stream).await.unwrap();
+                stream.write_all(b"* ready\r\n").await.unwrap();
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    stream.write_all(&buffer[..read]).await.unwrap();
+                }
+                stream.shutdown().await.unwrap();
+            }
+        })
+        .await
+    }
+}
+
 /// A client that trusts one authority.
 pub fn connector(trusted: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
+    TlsConnector::from(Arc::new(config(trusted, alpn, rustls::DEFAULT_VERSIONS)))
+}
+
+/// As [`connector`], for one version of TLS, and without a server name.
+pub fn terse(gate: &Gate, version: &'static rustls::SupportedProtocolVersion) -> TlsConnector {
+    let authority = gate.interceptor().authority().certificate_der();
+    let mut config = config(authority, &[], &[version]);
+    config.enable_sni = false;
+    TlsConnector::from(Arc::new(config))
+}
+
+fn config(
+    trusted: &CertificateDer<'static>,
+    alpn: &[&str],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    TlsConnector::from(Arc::new(config))
+    config
 }
 
 /// A client that trusts the gate's own authority.

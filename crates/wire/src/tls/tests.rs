@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rustls::client::{EchGreaseConfig, EchMode};
+use rustls::crypto::hpke::Hpke;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
@@ -49,6 +51,32 @@ fn an_address_is_no_server_name() {
     };
     assert_eq!(hello.server_name, None);
     assert!(hello.alpn.is_empty());
+}
+
+#[test]
+fn an_encrypted_hello_is_judged_by_its_outer_name() {
+    let suite = rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_128;
+    let (public, _) = suite.generate_key_pair().unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // A placeholder looks to everybody but the key's holder like the real thing.
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_ech(EchMode::Grease(EchGreaseConfig::new(suite, public)))
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("outer.example").unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    let extension = [0xfe, 0x0d];
+    assert!(
+        bytes.windows(2).any(|pair| pair == extension),
+        "the hello has the extension"
+    );
+    let Peek::Hello(hello) = client_hello(&bytes) else {
+        panic!("not a hello");
+    };
+    assert_eq!(hello.server_name.as_deref(), Some("outer.example"));
 }
 
 #[test]
