@@ -8,6 +8,10 @@ static ENTRIES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fold-entries.b
 /// Chunks of this size are judged to be text or not; compressed data is not folded.
 const CHUNK: usize = 1024;
 
+/// As much printable ASCII in a row makes a chunk text after all: the shortest credentials are
+/// about as long, and random bytes show such a row once in some ten million places.
+const TEXT_RUN_BYTES: usize = 16;
+
 /// A part of the input that was replaced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edit {
@@ -84,7 +88,8 @@ pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Edit>)> {
     };
     for start in (0..bytes.len()).step_by(CHUNK) {
         let end = bytes.len().min(start + CHUNK);
-        if is_text(&bytes[start..end]) {
+        let around = start.saturating_sub(TEXT_RUN_BYTES)..bytes.len().min(end + TEXT_RUN_BYTES);
+        if is_text(&bytes[start..end]) || has_text_run(&bytes[around]) {
             writer.chunk(start, end);
         }
     }
@@ -97,6 +102,19 @@ fn is_text(chunk: &[u8]) -> bool {
     let control = |b: &&u8| matches!(**b, 1..=8 | 14..=26 | 28..=31 | 127);
     let high = chunk.iter().filter(|b| **b >= 0x80).count();
     high * 5 < chunk.len() || chunk.iter().filter(control).count() * 33 < chunk.len()
+}
+
+/// Whether text stands anywhere in the bytes, hidden among noise.
+fn has_text_run(bytes: &[u8]) -> bool {
+    let mut run = 0;
+    bytes.iter().any(|byte| {
+        run = if matches!(byte, b' '..=b'~') {
+            run + 1
+        } else {
+            0
+        };
+        run == TEXT_RUN_BYTES
+    })
 }
 
 struct Writer<'a> {
