@@ -16,6 +16,7 @@ mod forward;
 mod framing;
 mod intercept;
 mod passthrough;
+mod streams;
 mod support;
 mod tcp;
 mod tls;
