@@ -359,9 +359,17 @@ fn next_word(view: &[u8], at: usize) -> Option<Range<usize>> {
 }
 
 fn is_seed_word(word: &[u8]) -> bool {
-    (3..=8).contains(&word.len())
-        && std::str::from_utf8(&word.to_ascii_lowercase())
-            .is_ok_and(|word| Language::English.find_word(word).is_some())
+    if !(3..=8).contains(&word.len()) {
+        return false;
+    }
+    let mut lower = [0; 8];
+    let lower = &mut lower[..word.len()];
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    // The English list is sorted (BIP-39, section "Wordlist").
+    let list = Language::English.word_list();
+    list.binary_search_by(|known| known.as_bytes().cmp(lower))
+        .is_ok()
 }
 
 /// The run of phrase words around one, in order.
