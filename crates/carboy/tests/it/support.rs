@@ -142,19 +142,24 @@ impl Place {
     }
 }
 
-/// The binary where every user can run it.
+/// The binary where every user can run it: in the build directory, or, where that is below a
+/// private directory, in a temporary one.
 fn binary() -> PathBuf {
-    static COPY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = COPY.get_or_init(|| {
-        let dir = tempfile::Builder::new()
-            .prefix("carboy-bin-")
-            .tempdir()
-            .unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let path = dir.path().join("carboy");
-        fs::copy(env!("CARGO_BIN_EXE_carboy"), &path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        (dir, path)
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    let path = COPY.get_or_init(|| {
+        let build = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let is_public = |dir: &Path| fs::metadata(dir).unwrap().permissions().mode() & 0o001 != 0;
+        let dir = match build.ancestors().all(is_public) {
+            true => build.to_owned(),
+            false => env::temp_dir(),
+        };
+        // Renamed into place, since an older copy may be running.
+        let path = dir.join(format!("carboy-it-{}", nix::unistd::Uid::effective()));
+        let fresh = dir.join(format!("carboy-it-{}.new", std::process::id()));
+        fs::copy(env!("CARGO_BIN_EXE_carboy"), &fresh).unwrap();
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&fresh, &path).unwrap();
+        path
     });
     path.clone()
 }
