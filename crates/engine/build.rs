@@ -6,9 +6,12 @@ mod emit;
 mod fold;
 #[path = "build/gate.rs"]
 mod gate;
+#[path = "build/require.rs"]
+mod require;
 #[path = "build/source.rs"]
 mod source;
 
+use source::Direction;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -17,12 +20,20 @@ fn main() {
     println!("cargo:rerun-if-changed={}", rules_dir.display());
     println!("cargo:rerun-if-changed=build");
     let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
-    let gate = gate::build(&rules);
+    let outbound = gate::build(&rules, Direction::Outbound);
+    let inbound = gate::build(&rules, Direction::Inbound);
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("examples.rs", emit::examples(&rules));
-    write("gate.rs", emit::gate(&gate));
-    write("gate.bin", gate.table);
+    let gates = [
+        format!("const ROW: usize = {};\n", gate::ROW),
+        format!("const SLOTS: usize = {};\n", gate::SLOTS),
+        emit::gate("OUTBOUND", "outbound.bin", &outbound),
+        emit::gate("INBOUND", "inbound.bin", &inbound),
+    ];
+    write("gate.rs", gates.concat());
+    write("outbound.bin", outbound.table);
+    write("inbound.bin", inbound.table);
     write("fold.rs", emit::fold(&fold));
     write("fold-pages.bin", fold.pages);
     write("fold-entries.bin", fold.entries);

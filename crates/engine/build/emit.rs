@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::fold::Fold;
-use crate::gate::Gate;
+use crate::gate::{self, Gate};
 use crate::source::{HomeSurface, RuleSource};
 
 /// Stands for nothing in an example, so that no scanner takes the rule file for a leak.
@@ -16,9 +16,11 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
         write_rule(&mut table, rule);
         for pattern in rule.patterns() {
             let (regex, literals) = (&pattern.regex, &pattern.literals);
+            let groups = 1 + gate::extra_groups(regex).len();
             writeln!(
                 patterns,
-                "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?} }},"
+                "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?}, \
+                 groups: {groups} }},"
             )
             .expect("a String takes all");
         }
@@ -91,22 +93,19 @@ pub(crate) fn examples(rules: &[RuleSource]) -> String {
     out
 }
 
-/// `CLASSES`, `SHIFT`, `ACCEPT` and `WAKES`; the table is a file of its own.
-pub(crate) fn gate(gate: &Gate) -> String {
+/// A static `Gate` with its classes, table and wakes; the table is a file of its own.
+pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let Gate {
         classes,
-        shift,
         accept,
         wakes,
         ..
     } = gate;
-    let wakes: String = wakes
-        .iter()
-        .map(|patterns| format!("&{patterns:?},\n"))
-        .collect();
+    let wakes: String = wakes.iter().map(|slots| format!("&{slots:?},\n")).collect();
     format!(
-        "static CLASSES: [u8; 256] = {classes:?};\nconst SHIFT: u32 = {shift};\n\
-         const ACCEPT: u16 = {accept};\nstatic WAKES: &[&[u16]] = &[\n{wakes}];\n"
+        "static {name}: Gate = Gate {{\nclasses: {classes:?},\naccept: {accept},\n\
+         table: rows(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
+         wakes: &[\n{wakes}],\n}};\n"
     )
 }
 

@@ -3,23 +3,30 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::source::RuleSource;
+use crate::require;
+use crate::source::{Direction, RuleSource};
+
+/// Groups of literals of one pattern: its own, and up to two that its regex cannot match without.
+pub(crate) const SLOTS: usize = 3;
 
 /// The files that the automaton is included from.
 pub(crate) struct Gate {
     /// The class of each byte.
     pub(crate) classes: [u8; 256],
-    /// `next[state << shift | class]`, each two bytes, little-endian. Accepting states come last.
+    /// `next[state][class]`, each two bytes, little-endian; a row has [`ROW`] entries. Accepting states come last.
     pub(crate) table: Vec<u8>,
-    pub(crate) shift: u32,
     /// The first accepting state.
     pub(crate) accept: u16,
-    /// Of each accepting state, the patterns whose literals end there.
+    /// Of each accepting state, the patterns and groups whose literals end there, as
+    /// `pattern * SLOTS + group`.
     pub(crate) wakes: Vec<Vec<u16>>,
 }
 
+/// More classes than bytes that literals are made of.
+pub(crate) const ROW: usize = 128;
+
 /// Every kind of white space is one class: a literal's space matches a run of any.
-fn fold(byte: u8) -> u8 {
+pub(crate) fn fold(byte: u8) -> u8 {
     match byte {
         b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => b' ',
         other => other.to_ascii_lowercase(),
@@ -33,8 +40,9 @@ struct Node {
     wakes: Vec<u16>,
 }
 
-pub(crate) fn build(rules: &[RuleSource]) -> Gate {
-    let mut nodes = trie(rules);
+/// The automaton of the rules that judge one way.
+pub(crate) fn build(rules: &[RuleSource], direction: Direction) -> Gate {
+    let mut nodes = trie(rules, direction);
     let order = link(&mut nodes);
     let mut classes = [0u8; 256];
     let mut letters: Vec<u8> = nodes.iter().flat_map(|n| n.next.keys().copied()).collect();
@@ -48,30 +56,52 @@ pub(crate) fn build(rules: &[RuleSource]) -> Gate {
     number(&nodes, &order, &letters, classes)
 }
 
-fn trie(rules: &[RuleSource]) -> Vec<Node> {
-    let node = |last| Node {
+fn trie(rules: &[RuleSource], direction: Direction) -> Vec<Node> {
+    let mut nodes = vec![node(0)];
+    let mut pattern = 0;
+    for rule in rules {
+        for source in rule.patterns() {
+            if rule.direction.covers(direction) {
+                for literal in &source.literals {
+                    add(&mut nodes, literal.as_bytes(), pattern * SLOTS);
+                }
+                for (group, literals) in extra_groups(&source.regex).iter().enumerate() {
+                    for literal in literals {
+                        add(&mut nodes, literal, pattern * SLOTS + 1 + group);
+                    }
+                }
+            }
+            pattern += 1;
+        }
+    }
+    nodes
+}
+
+/// The groups of a pattern besides its own literals.
+pub(crate) fn extra_groups(regex: &str) -> Vec<require::Group> {
+    require::groups(regex, SLOTS - 1)
+}
+
+fn node(last: u8) -> Node {
+    Node {
         next: BTreeMap::new(),
         last,
         fail: 0,
         wakes: Vec::new(),
-    };
-    let mut nodes = vec![node(0)];
-    let patterns = rules.iter().flat_map(RuleSource::patterns);
-    for (pattern, source) in patterns.enumerate() {
-        for literal in &source.literals {
-            let mut at = 0;
-            for byte in literal.bytes().map(fold) {
-                let fresh = nodes.len();
-                let next = *nodes[at].next.entry(byte).or_insert(fresh);
-                if next == fresh {
-                    nodes.push(node(byte));
-                }
-                at = next;
-            }
-            nodes[at].wakes.push(pattern as u16);
-        }
     }
-    nodes
+}
+
+fn add(nodes: &mut Vec<Node>, literal: &[u8], slot: usize) {
+    let mut at = 0;
+    for byte in literal.iter().map(|byte| fold(*byte)) {
+        let fresh = nodes.len();
+        let next = *nodes[at].next.entry(byte).or_insert(fresh);
+        if next == fresh {
+            nodes.push(node(byte));
+        }
+        at = next;
+    }
+    nodes[at].wakes.push(slot as u16);
 }
 
 /// Sets the failure links, gathers the patterns of suffixes, and gives the nodes breadth first.
@@ -123,10 +153,10 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
     for (id, node) in order.iter().enumerate() {
         ids[*node] = u16::try_from(id).expect("fewer than 65536 states");
     }
-    let shift = (letters.len() + 1).next_power_of_two().trailing_zeros();
+    assert!(letters.len() < ROW, "{} letters", letters.len());
     let mut table = Vec::new();
     for node in &order {
-        let mut row = vec![0u16; 1 << shift];
+        let mut row = vec![0u16; ROW];
         for (index, letter) in letters.iter().enumerate() {
             row[index + 1] = ids[step(nodes, *node, *letter)];
         }
@@ -139,7 +169,6 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
     Gate {
         classes,
         table,
-        shift,
         accept: accept as u16,
         wakes,
     }

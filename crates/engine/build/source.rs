@@ -92,12 +92,19 @@ pub(crate) enum HomeSurface {
     Body,
 }
 
-#[derive(Deserialize, Debug, Clone, Copy)]
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Direction {
     Outbound,
     Inbound,
     Both,
+}
+
+impl Direction {
+    /// Whether a rule of this direction judges content that moves `other` way.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self == Self::Both || self == other
+    }
 }
 
 impl RuleSource {

@@ -81,6 +81,8 @@ pub(crate) struct Pattern {
     pub(crate) rule: usize,
     pub(crate) regex: &'static str,
     pub(crate) literals: &'static [&'static str],
+    /// Groups of literals of which a match holds one each: `literals`, and what the regex shows.
+    pub(crate) groups: usize,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));

@@ -5,7 +5,7 @@ mod check;
 mod gate;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -19,6 +19,7 @@ use crate::finding::{Class, Severity};
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
 use check::Outcome;
+use gate::Wakes;
 
 /// A match begins at most this far before the end of the literal that woke it.
 const BACK_BYTES: usize = 256;
@@ -46,20 +47,32 @@ impl Detectors {
     }
 
     /// Everything that a view shows. The same rule may hit the same bytes twice.
+    /// Parts that are not fresh have been seen in another view.
     pub(crate) fn detect(
         &self,
         view: &[u8],
         direction: Direction,
+        is_fresh: &dyn Fn(&Range<usize>) -> bool,
         budget: &mut Budget,
         hits: &mut Vec<Hit>,
     ) -> Result<(), BudgetSpent> {
-        for (pattern, windows) in woken(view, direction) {
-            for window in windows {
-                budget.spend(window.len() / REGEX_SHARE)?;
-                self.search(pattern, view, window, hits);
+        let mut wakes = WAKES.take().unwrap_or_default();
+        wakes.sweep(view, direction);
+        let mut spent = Ok(());
+        for index in 0..wakes.woken() {
+            let pattern = wakes.pattern(index, view.len(), is_fresh);
+            let bytes: usize = wakes.windows.iter().map(ExactSizeIterator::len).sum();
+            spent = budget.spend(bytes / REGEX_SHARE);
+            if spent.is_err() {
+                break;
+            }
+            for window in &wakes.windows {
+                self.search(pattern, view, window.clone(), hits);
             }
         }
-        shape::detect(view, direction, hits);
+        WAKES.set(Some(wakes));
+        spent?;
+        shape::detect(view, direction, is_fresh, hits);
         Ok(())
     }
 
@@ -98,26 +111,9 @@ impl Detectors {
 /// A regex's byte in a window costs about a quarter of what a view's byte costs in all.
 const REGEX_SHARE: usize = 4;
 
-/// The woken patterns with their windows, merged where they overlap: linear in total.
-fn woken(view: &[u8], direction: Direction) -> BTreeMap<u16, Vec<Range<usize>>> {
-    let mut woken: BTreeMap<u16, Vec<Range<usize>>> = BTreeMap::new();
-    let mut wakes = gate::sweep(view);
-    wakes.sort_unstable_by_key(|wake| wake.at);
-    for wake in wakes {
-        let window = wake.at.saturating_sub(BACK_BYTES)..view.len().min(wake.at + ON_BYTES);
-        for pattern in wake.patterns {
-            let rule = &RULES[PATTERNS[usize::from(*pattern)].rule];
-            if !rule.direction.covers(direction) {
-                continue;
-            }
-            let windows = woken.entry(*pattern).or_default();
-            match windows.last_mut() {
-                Some(last) if last.end >= window.start => last.end = window.end,
-                _ => windows.push(window.clone()),
-            }
-        }
-    }
-    woken
+thread_local! {
+    /// Taken for the time of one view.
+    static WAKES: Cell<Option<Box<Wakes>>> = const { Cell::new(None) };
 }
 
 /// How bad a match is, or none where a validator says that it is none.

@@ -29,11 +29,16 @@ pub(crate) enum Shape {
 }
 
 /// Every shape in a view. They are all judged outbound.
-pub(super) fn detect(view: &[u8], direction: Direction, hits: &mut Vec<Hit>) {
+pub(super) fn detect(
+    view: &[u8],
+    direction: Direction,
+    is_fresh: &dyn Fn(&Range<usize>) -> bool,
+    hits: &mut Vec<Hit>,
+) {
     if direction == Direction::Inbound {
         return;
     }
-    let mut push = |shape, range, severity: Option<Severity>| {
+    let mut push = |shape, range: Range<usize>, severity: Option<Severity>| {
         let rule = rule(shape);
         hits.push(Hit {
             rule,
@@ -42,10 +47,14 @@ pub(super) fn detect(view: &[u8], direction: Direction, hits: &mut Vec<Hit>) {
         });
     };
     for run in digit_runs(view) {
-        numbers(view, run, &mut push);
+        if is_fresh(&(run.start.saturating_sub(CONTEXT_BYTES)..run.end)) {
+            numbers(view, run, &mut push);
+        }
     }
     for run in token_runs(view, WIF_MIN) {
-        wif(view, run, &mut push);
+        if is_fresh(&run) {
+            wif(view, run, &mut push);
+        }
     }
     seeds(view, &mut push);
 }
@@ -184,10 +193,11 @@ const CARD_WORDS: [&str; 9] = [
     "pan\"",
 ];
 
+/// A label stands this near its number.
+const CONTEXT_BYTES: usize = 64;
+
 /// Whether a word stands in the bytes before.
 fn has_context(view: &[u8], at: usize, words: &[&str]) -> bool {
-    /// A label stands this near its number.
-    const CONTEXT_BYTES: usize = 64;
     let before = view[at.saturating_sub(CONTEXT_BYTES)..at].to_ascii_lowercase();
     words
         .iter()
@@ -359,17 +369,35 @@ fn next_word(view: &[u8], at: usize) -> Option<Range<usize>> {
 }
 
 fn is_seed_word(word: &[u8]) -> bool {
-    if !(3..=8).contains(&word.len()) {
-        return false;
-    }
     let mut lower = [0; 8];
-    let lower = &mut lower[..word.len()];
+    let Some(lower) = lower.get_mut(..word.len()).filter(|word| word.len() >= 3) else {
+        return false;
+    };
     lower.copy_from_slice(word);
     lower.make_ascii_lowercase();
-    // The English list is sorted (BIP-39, section "Wordlist").
-    let list = Language::English.word_list();
-    list.binary_search_by(|known| known.as_bytes().cmp(lower))
-        .is_ok()
+    let words = Language::English.word_list();
+    let alike = seed_words_alike([lower[0], lower[1]]);
+    words[alike].iter().any(|word| word.as_bytes() == lower)
+}
+
+/// The words that begin with two lower-case letters, as a range of the sorted list.
+fn seed_words_alike(start: [u8; 2]) -> Range<usize> {
+    const LETTERS: usize = 26;
+    /// Where the words of each pair of letters begin, and where the last ones end.
+    static STARTS: OnceLock<Box<[u16]>> = OnceLock::new();
+    let index = |start: &[u8]| {
+        let letter = |byte: u8| usize::from(byte.wrapping_sub(b'a')) % LETTERS;
+        letter(start[0]) * LETTERS + letter(start[1])
+    };
+    let starts = STARTS.get_or_init(|| {
+        let words = Language::English.word_list();
+        let below = |pair| words.partition_point(|word| index(word.as_bytes()) < pair);
+        (0..=LETTERS * LETTERS)
+            .map(|pair| below(pair) as u16)
+            .collect()
+    });
+    let index = index(&start);
+    usize::from(starts[index])..usize::from(starts[index + 1])
 }
 
 /// The run of phrase words around one, in order.

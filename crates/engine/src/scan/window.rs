@@ -67,8 +67,9 @@ impl Scanner {
         let root = View::raw(bytes, is_clipped);
         let mut hits: Vec<Hit> = Vec::new();
         walk(&root, budget, &mut |view, budget| {
+            let is_fresh = |range: &Range<usize>| view.is_fresh(range);
             self.detectors()
-                .detect(&view.bytes, direction, budget, &mut hits)?;
+                .detect(&view.bytes, direction, &is_fresh, budget, &mut hits)?;
             for hit in hits.drain(..) {
                 let value = &view.bytes[hit.range.clone()];
                 let origins = view.origins(hit.range.start, hit.range.end);

@@ -8,10 +8,11 @@ pub(crate) use runs::{is_encoding_byte, token_runs};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 use crate::scan::{Budget, BudgetSpent};
 use plain::Edit;
-use runs::Coding;
+use runs::{Coding, Run};
 
 /// Decodings on top of each other: what honest clients nest is at most three deep.
 const DEPTH_MAX: usize = 5;
@@ -64,9 +65,18 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the view is a decoded run, whose neighbours cannot be seen.
+    /// How many decodings led here.
     pub(crate) fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// Whether a part of this view differs from the view that it came from: the rest has been
+    /// looked at there.
+    pub(crate) fn is_fresh(&self, range: &Range<usize>) -> bool {
+        match &self.origin {
+            Origin::Raw | Origin::Decoded { .. } => true,
+            Origin::Plain { edits, .. } => plain::is_edited(edits, range.start, range.end),
+        }
     }
 
     /// Maps a part of this view to the raw bytes.
@@ -84,7 +94,7 @@ impl<'a> View<'a> {
                 origins
             }
             Origin::Decoded { parent, coding } => {
-                let (from, to) = coding.map(start, end);
+                let (from, to) = coding.map(&parent.bytes, start, end);
                 let mut origins = parent.origins(from, to);
                 origins.via.push(coding.name());
                 origins
@@ -101,6 +111,8 @@ pub(crate) fn walk(
 ) -> Result<(), BudgetSpent> {
     Walk {
         seen: HashSet::new(),
+        decoded: Vec::new(),
+        parts: Vec::new(),
         visit,
     }
     .view(root, budget)
@@ -108,6 +120,9 @@ pub(crate) fn walk(
 
 struct Walk<'v> {
     seen: HashSet<u64>,
+    /// What the run at hand decodes to, and the parts of it that may mean something.
+    decoded: Vec<u8>,
+    parts: Vec<Range<usize>>,
     visit: &'v mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
 }
 
@@ -129,19 +144,39 @@ impl Walk<'_> {
             self.child(view, bytes, origin, view.clipped, budget)?;
         }
         for run in runs::runs(&view.bytes, view.clipped) {
-            for coding in run.codings(&view.bytes) {
-                let bytes = coding.decode(&view.bytes);
-                if !runs::may_mean(&bytes) {
-                    continue;
-                }
-                let origin = Origin::Decoded {
-                    parent: view,
-                    coding,
-                };
-                self.child(view, bytes, origin, run.clipped, budget)?;
+            if view.is_fresh(&run.range()) {
+                self.run(view, &run, budget)?;
             }
         }
         Ok(())
+    }
+
+    fn run(&mut self, view: &View<'_>, run: &Run, budget: &mut Budget) -> Result<(), BudgetSpent> {
+        run.codings(&view.bytes, |coding| {
+            coding.decode(&view.bytes, &mut self.decoded);
+            runs::meaning(&self.decoded, &mut self.parts);
+            if self.parts.is_empty() {
+                return Ok(());
+            }
+            let decoded = std::mem::take(&mut self.decoded);
+            let parts = std::mem::take(&mut self.parts);
+            for part in &parts {
+                let origin = Origin::Decoded {
+                    parent: view,
+                    coding: coding.part(part.start),
+                };
+                let clipped = run.clipped || part.len() < decoded.len();
+                self.child(
+                    view,
+                    decoded[part.clone()].to_vec(),
+                    origin,
+                    clipped,
+                    budget,
+                )?;
+            }
+            (self.decoded, self.parts) = (decoded, parts);
+            Ok(())
+        })
     }
 
     fn child(

@@ -78,6 +78,14 @@ pub(super) fn kinds(edits: &[Edit], start: usize, end: usize) -> Vec<&'static st
     names
 }
 
+/// Whether an edit lies within `start..end` of the output, or at its edges.
+pub(super) fn is_edited(edits: &[Edit], start: usize, end: usize) -> bool {
+    let first = edits.partition_point(|edit| (edit.out.1 as usize) < start);
+    edits
+        .get(first)
+        .is_some_and(|edit| edit.out.0 as usize <= end)
+}
+
 /// The bytes with every escape undone once and Unicode folded; none where nothing changes.
 pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Edit>)> {
     let mut writer = Writer {
@@ -99,22 +107,38 @@ pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Edit>)> {
 /// Compressed or encrypted data has control and high bytes everywhere; text, even of other scripts
 /// or UTF-16, has one or the other.
 fn is_text(chunk: &[u8]) -> bool {
-    let control = |b: &&u8| matches!(**b, 1..=8 | 14..=26 | 28..=31 | 127);
-    let high = chunk.iter().filter(|b| **b >= 0x80).count();
-    high * 5 < chunk.len() || chunk.iter().filter(control).count() * 33 < chunk.len()
+    let is_control = |b: u8| {
+        let is_low = (b < 32) & (b != 0) & !(9..=13).contains(&b) & (b != 27);
+        is_low | (b == 127)
+    };
+    count(chunk, |b| b >= 0x80) * 5 < chunk.len() || count(chunk, is_control) * 33 < chunk.len()
 }
 
-/// Whether text stands anywhere in the bytes, hidden among noise.
+/// Counts bytes in blocks whose sums fit a byte, so that the compiler makes vector instructions.
+fn count(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
+    let blocks = bytes.chunks(128);
+    let sums = blocks.map(|block| block.iter().fold(0u8, |sum, b| sum + u8::from(is_one(*b))));
+    sums.map(usize::from).sum()
+}
+
+/// Whether text stands anywhere in the bytes, hidden among noise. One probe per run's length finds
+/// it.
 fn has_text_run(bytes: &[u8]) -> bool {
-    let mut run = 0;
-    bytes.iter().any(|byte| {
-        run = if matches!(byte, b' '..=b'~') {
-            run + 1
-        } else {
-            0
-        };
-        run == TEXT_RUN_BYTES
-    })
+    let is_text = |byte: &&u8| matches!(**byte, b' '..=b'~');
+    let mut probe = TEXT_RUN_BYTES - 1;
+    while probe < bytes.len() {
+        let back = bytes[..=probe].iter().rev().take_while(is_text).count();
+        let on = bytes[probe + 1..]
+            .iter()
+            .take(TEXT_RUN_BYTES)
+            .take_while(is_text)
+            .count();
+        if back > 0 && back + on >= TEXT_RUN_BYTES {
+            return true;
+        }
+        probe += TEXT_RUN_BYTES;
+    }
+    false
 }
 
 struct Writer<'a> {
@@ -139,6 +163,26 @@ static STARTS: [bool; 256] = {
     table
 };
 
+/// The next byte that may begin an edit. Whole blocks without one are stepped over with a test
+/// that the compiler makes into vector instructions.
+fn next_start(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let mut from = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        let found = block.iter().fold(0u8, |found, byte| {
+            let is_control = (*byte < 0x20) & (*byte != 9) & (*byte != 10) & (*byte != 13);
+            let is_escape = (*byte == b'%') | (*byte == b'\\') | (*byte == b'&');
+            found | u8::from(is_control | is_escape | (*byte >= 0x7f))
+        });
+        if found != 0 {
+            break;
+        }
+        from += BLOCK;
+    }
+    let skip = bytes[from..].iter().position(|b| STARTS[*b as usize])?;
+    Some(from + skip)
+}
+
 /// An edit's kind, how many input bytes it takes, and where its output is.
 enum Found {
     Byte(Kind, usize, u8),
@@ -150,7 +194,7 @@ impl Writer<'_> {
     fn chunk(&mut self, start: usize, end: usize) {
         let mut at = start.max(self.copied);
         while at < end {
-            let Some(skip) = self.input[at..end].iter().position(|b| STARTS[*b as usize]) else {
+            let Some(skip) = next_start(&self.input[at..end]) else {
                 return;
             };
             at += skip;

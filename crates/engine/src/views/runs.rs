@@ -23,6 +23,7 @@ pub(super) struct Run {
     pub(super) clipped: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum RunKind {
     /// Of base64's alphabets, with line breaks.
     Token,
@@ -30,11 +31,15 @@ enum RunKind {
     Separated,
 }
 
-/// A way to decode a run.
+/// A way to decode a run, or a part of what it decodes to.
+#[derive(Clone)]
 pub(super) struct Coding {
     radix: Radix,
-    /// Where each symbol is in the parent, counted from the first whole one.
-    symbols: Vec<u32>,
+    /// Where the symbols are in the parent, with what separates them.
+    range: Range<usize>,
+    /// Symbols that are stepped over.
+    skip: usize,
+    is_separated: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,20 +136,35 @@ pub(crate) fn token_runs(bytes: &[u8], min: usize) -> impl Iterator<Item = Range
     })
 }
 
-/// Any six printable bytes in a row, which noise shows once in four hundred places, or text of
-/// other scripts: all else is an identifier or data that was never encoded text.
-pub(super) fn may_mean(decoded: &[u8]) -> bool {
-    const PRINTABLE_MIN: usize = 6;
+/// So many printable bytes in a row, which noise shows once in four hundred places, tell text from
+/// an identifier or data that was never encoded text.
+const PRINTABLE_MIN: usize = 6;
+
+/// The parts of decoded bytes that may be text are told apart in cells of this size: a multiple of
+/// three and of five, so that each begins at a whole symbol of every radix.
+const CELL: usize = 30;
+
+/// The parts of what was decoded that may mean something: all of it where it is text of any
+/// script, else what lies near rows of printable bytes.
+pub(super) fn meaning(decoded: &[u8], parts: &mut Vec<Range<usize>>) {
+    parts.clear();
     let mut row = 0;
-    let has_row = decoded.iter().any(|byte| {
-        row = if matches!(byte, b' '..=b'~') {
-            row + 1
-        } else {
-            0
-        };
-        row == PRINTABLE_MIN
-    });
-    has_row || std::str::from_utf8(decoded).is_ok()
+    for (at, byte) in decoded.iter().enumerate() {
+        row = (row + 1) * usize::from(matches!(byte, b' '..=b'~'));
+        if row >= PRINTABLE_MIN {
+            let start = ((at + 1 - PRINTABLE_MIN) / CELL * CELL).saturating_sub(CELL);
+            let end = decoded.len().min((at / CELL + 2) * CELL);
+            match parts.last_mut() {
+                Some(last) if last.end >= start => last.end = end,
+                Some(_) | None => parts.push(start..end),
+            }
+        }
+    }
+    let is_whole = matches!(&parts[..], [part] if *part == (0..decoded.len()));
+    if !is_whole && std::str::from_utf8(decoded).is_ok() {
+        parts.clear();
+        parts.push(0..decoded.len());
+    }
 }
 
 /// All runs of a view that are worth decoding.
@@ -206,13 +226,17 @@ const SEPARATORS: [&[u8]; 11] = [
     b", 0x", b",0x", b" 0x", b"\\x", b"0x", b", ", b":", b"-", b" ", b",", b".",
 ];
 
-/// Runs of separated pairs. A pair or its separator is at every probe.
+/// The shortest run of separated pairs has the beginning of a pair that others follow within six
+/// bytes of every probe so far apart.
+const SEPARATED_PROBE: usize = 16;
+
+/// Runs of separated pairs.
 fn separated(bytes: &[u8]) -> Vec<Run> {
     let mut found = Vec::new();
     let mut probe = 0;
     while probe + 1 < bytes.len() {
         let Some((start, separator)) = pair_near(bytes, probe) else {
-            probe += GROUPS_MIN;
+            probe += SEPARATED_PROBE;
             continue;
         };
         let period = separator.len() + 2;
@@ -246,7 +270,12 @@ fn is_pair(bytes: &[u8], at: usize) -> bool {
 /// A pair just after `probe` that a separator and another pair follow.
 fn pair_near(bytes: &[u8], probe: usize) -> Option<(usize, &'static [u8])> {
     (probe..bytes.len().min(probe + 6)).find_map(|at| {
-        if !is_pair(bytes, at) || is_hex(bytes, at + 2) && bytes.get(at + 3) != Some(&b'x') {
+        let next = *bytes.get(at + 2)?;
+        let begins_separator = matches!(next, b',' | b' ' | b'\\' | b'0' | b':' | b'-' | b'.');
+        if !begins_separator || !is_pair(bytes, at) {
+            return None;
+        }
+        if next == b'0' && bytes.get(at + 3) != Some(&b'x') {
             return None;
         }
         let after = &bytes[at + 2..];
@@ -258,77 +287,81 @@ fn pair_near(bytes: &[u8], probe: usize) -> Option<(usize, &'static [u8])> {
 }
 
 impl Run {
-    /// The ways to decode it that may bring something to light.
-    pub(super) fn codings(&self, bytes: &[u8]) -> Vec<Coding> {
-        match self.kind {
-            RunKind::Separated => vec![self.separated(bytes)],
-            RunKind::Token => self.token(bytes),
-        }
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
     }
 
-    fn separated(&self, bytes: &[u8]) -> Coding {
-        let mut symbols: Vec<u32> = self.range.clone().map(|at| at as u32).collect();
-        symbols.retain(|at| HEX[bytes[*at as usize] as usize] != OUTSIDE);
-        // `0x` has a digit of its own.
-        let prefix = |at: &u32| bytes.get(*at as usize + 1) == Some(&b'x');
-        symbols.retain(|at| !prefix(at));
-        Coding {
-            radix: Radix::Hex,
-            symbols,
-        }
-    }
-
-    fn token(&self, bytes: &[u8]) -> Vec<Coding> {
-        let mut codings = Vec::new();
-        let symbols: Vec<u32> = (self.range.start as u32..self.range.end as u32)
-            .filter(|at| BASE64[bytes[*at as usize] as usize] != OUTSIDE)
-            .collect();
-        // Whatever stands before the run, one of the four alignments is right.
-        for phase in 0..4 {
-            codings.push(Coding {
-                radix: Radix::Base64,
-                symbols: symbols[phase..].to_vec(),
-            });
-        }
-        self.narrow(bytes, &HEX, RUN_MIN, Radix::Hex, 2, &mut codings);
-        self.narrow(bytes, &BASE32, BASE32_MIN, Radix::Base32, 8, &mut codings);
-        codings
-    }
-
-    /// Adds the stretches of the run that are of a smaller alphabet too.
-    fn narrow(
+    /// Tells of each way to decode it that may bring something to light.
+    pub(super) fn codings<E>(
         &self,
         bytes: &[u8],
-        alphabet: &[u8; 256],
-        min: usize,
-        radix: Radix,
-        phases: usize,
-        codings: &mut Vec<Coding>,
-    ) {
-        let is_break = |b: u8| matches!(b, b'\r' | b'\n' | b' ' | b'\t');
-        let mut at = self.range.start;
-        for part in
-            bytes[self.range.clone()].split(|b| alphabet[*b as usize] == OUTSIDE && !is_break(*b))
-        {
-            if part.len() >= min {
-                let symbols: Vec<u32> = (at as u32..(at + part.len()) as u32)
-                    .filter(|at| !is_break(bytes[*at as usize]))
-                    .collect();
-                let phases = if self.clipped || radix == Radix::Hex {
-                    phases
-                } else {
-                    1
-                };
-                for phase in 0..phases.min(symbols.len()) {
-                    codings.push(Coding {
-                        radix,
-                        symbols: symbols[phase..].to_vec(),
-                    });
+        mut tell: impl FnMut(Coding) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let coding = |radix, range, skip| Coding {
+            radix,
+            range,
+            skip,
+            is_separated: self.kind == RunKind::Separated,
+        };
+        if self.kind == RunKind::Separated {
+            return tell(coding(Radix::Hex, self.range.clone(), 0));
+        }
+        // Whatever stands before the run, one of the four alignments is right.
+        for skip in 0..4 {
+            tell(coding(Radix::Base64, self.range.clone(), skip))?;
+        }
+        for (alphabet, min, radix, phases) in [
+            (&HEX, RUN_MIN, Radix::Hex, 2),
+            (&BASE32, BASE32_MIN, Radix::Base32, 8),
+        ] {
+            let is_any = self.clipped || radix == Radix::Hex;
+            for range in stretches(bytes, self.range.clone(), alphabet, min) {
+                for skip in 0..if is_any { phases } else { 1 } {
+                    tell(coding(radix, range.clone(), skip))?;
                 }
             }
-            at += part.len() + 1;
         }
+        Ok(())
     }
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b' ' | b'\t')
+}
+
+/// The stretches of a run that are of a smaller alphabet too. One probe per `min` bytes finds them
+/// all.
+fn stretches<'a>(
+    bytes: &'a [u8],
+    run: Range<usize>,
+    alphabet: &'static [u8; 256],
+    min: usize,
+) -> impl Iterator<Item = Range<usize>> + 'a {
+    let is_part = move |at: usize| {
+        let byte = bytes[at];
+        alphabet[byte as usize] != OUTSIDE || is_break(byte)
+    };
+    let mut probe = run.start + min - 1;
+    std::iter::from_fn(move || {
+        while probe < run.end {
+            if !is_part(probe) {
+                probe += min;
+                continue;
+            }
+            let (mut start, mut end) = (probe, probe + 1);
+            while start > run.start && is_part(start - 1) {
+                start -= 1;
+            }
+            while end < run.end && is_part(end) {
+                end += 1;
+            }
+            probe = end + min;
+            if end - start >= min {
+                return Some(start..end);
+            }
+        }
+        None
+    })
 }
 
 impl Coding {
@@ -340,37 +373,69 @@ impl Coding {
         }
     }
 
-    /// Decodes; bits left over at the end are dropped.
-    pub(super) fn decode(&self, bytes: &[u8]) -> Vec<u8> {
-        let table = match self.radix {
+    fn alphabet(&self) -> &'static [u8; 256] {
+        match self.radix {
             Radix::Base64 => &BASE64,
             Radix::Base32 => &BASE32,
             Radix::Hex => &HEX,
+        }
+    }
+
+    /// Where the symbols are in the parent.
+    fn symbols<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let (alphabet, is_separated) = (self.alphabet(), self.is_separated);
+        let is_symbol = move |at: &usize| {
+            // `0x` has a digit of its own.
+            alphabet[bytes[*at] as usize] != OUTSIDE
+                && !(is_separated && bytes.get(*at + 1) == Some(&b'x'))
         };
-        let bits = self.radix.bits();
-        let mut out = Vec::with_capacity(self.symbols.len() * bits / 8);
+        self.range.clone().filter(is_symbol).skip(self.skip)
+    }
+
+    /// Decodes; bits left over at the end are dropped.
+    pub(super) fn decode(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        let (table, bits) = (self.alphabet(), self.radix.bits());
         let (mut held, mut count) = (0u32, 0);
-        for at in &self.symbols {
-            held = held << bits | u32::from(table[bytes[*at as usize] as usize]);
+        let mut take = |value: u8| {
+            held = held << bits | u32::from(value);
             count += bits;
             if count >= 8 {
                 count -= 8;
                 out.push((held >> count) as u8);
             }
+        };
+        if self.is_separated {
+            self.symbols(bytes)
+                .for_each(|at| take(table[bytes[at] as usize]));
+            return;
         }
-        out
+        let symbols = bytes[self.range.clone()].iter();
+        let values = symbols.map(|byte| table[*byte as usize]);
+        values
+            .filter(|value| *value != OUTSIDE)
+            .skip(self.skip)
+            .for_each(take);
     }
 
-    /// Where `start..end` of the output was in the parent.
-    pub(super) fn map(&self, start: usize, end: usize) -> (usize, usize) {
+    /// The coding of what is decoded from `start` on, which is a multiple of [`CELL`].
+    pub(super) fn part(&self, start: usize) -> Self {
+        Self {
+            skip: self.skip + start * 8 / self.radix.bits(),
+            ..self.clone()
+        }
+    }
+
+    /// Where `start..end` of the output was in the parent, whose bytes these are.
+    pub(super) fn map(&self, bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
         let bits = self.radix.bits();
-        let place = |bit: usize| {
-            let index = (bit / bits).min(self.symbols.len() - 1);
-            self.symbols[index] as usize
+        let (first, last) = (start * 8 / bits, (end.max(1) * 8).saturating_sub(1) / bits);
+        let mut symbols = self.symbols(bytes).skip(first);
+        let from = symbols.next().unwrap_or(self.range.end);
+        let to = match (last - first.min(last)).checked_sub(1) {
+            Some(further) => symbols.nth(further).unwrap_or(self.range.end - 1),
+            None => from,
         };
-        (
-            place(start * 8),
-            place((end.max(1) * 8).saturating_sub(1)) + 1,
-        )
+        (from, to + 1)
     }
 }
