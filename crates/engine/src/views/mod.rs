@@ -160,10 +160,13 @@ impl Walk<'_> {
             }
             let decoded = std::mem::take(&mut self.decoded);
             let parts = std::mem::take(&mut self.parts);
+            let (mut rest, mut passed) = (coding, 0);
             for part in &parts {
+                rest.advance(&view.bytes, part.start - passed);
+                passed = part.start;
                 let origin = Origin::Decoded {
                     parent: view,
-                    coding: coding.part(part.start),
+                    coding: rest.clone(),
                 };
                 let clipped = run.clipped || part.len() < decoded.len();
                 self.child(

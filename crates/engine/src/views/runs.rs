@@ -418,11 +418,12 @@ impl Coding {
             .for_each(take);
     }
 
-    /// The coding of what is decoded from `start` on, which is a multiple of [`CELL`].
-    pub(super) fn part(&self, start: usize) -> Self {
-        Self {
-            skip: self.skip + start * 8 / self.radix.bits(),
-            ..self.clone()
+    /// Steps over what decodes to so many bytes, a multiple of [`CELL`].
+    pub(super) fn advance(&mut self, bytes: &[u8], decoded_bytes: usize) {
+        let symbols = decoded_bytes * 8 / self.radix.bits();
+        if let Some(place) = self.symbols(bytes).nth(symbols) {
+            self.range.start = place;
+            self.skip = 0;
         }
     }
 
