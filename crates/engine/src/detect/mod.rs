@@ -156,3 +156,6 @@ fn is_published(value: &[u8]) -> bool {
     let contains = |part: &[u8]| memchr::memmem::find(value, part).is_some();
     contains(b"EXAMPLE") || PUBLISHED.iter().any(|published| contains(published))
 }
+
+#[cfg(test)]
+mod tests;
