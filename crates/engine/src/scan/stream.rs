@@ -38,6 +38,9 @@ pub(crate) struct Stream {
     cleared: u64,
     /// Set once something that would block was seen; nothing more is released.
     is_shut: bool,
+    /// Set once an early look met something that would block. Only the next block tells more, so
+    /// that a sender of tiny pieces does not have the same bytes looked through for each.
+    is_stalled: bool,
     raw_in: u64,
     raw_released: u64,
     /// Raw and decoded length after each piece: the raw bytes may go when the decoded ones may.
@@ -82,6 +85,7 @@ impl Stream {
             block: 0,
             cleared: 0,
             is_shut: false,
+            is_stalled: false,
             raw_in: 0,
             raw_released: 0,
             marks: VecDeque::new(),
@@ -240,6 +244,7 @@ impl Stream {
         self.is_shut |= seen.iter().any(holds);
         out.extend(seen);
         self.block += window::BLOCK_BYTES;
+        self.is_stalled = false;
         self.cleared = self.cleared.max(self.block.min(self.end()));
         let keep = window::start(self.block).min(self.cleared.saturating_sub(EARLY_BACK_BYTES));
         let drop = keep.saturating_sub(self.base).min(self.buffer.len() as u64);
@@ -255,8 +260,12 @@ impl Stream {
 
     /// Clears what has arrived and surely holds no part of something that would block.
     fn look_early(&mut self, scanner: &Scanner, holds: Holds<'_>) {
+        if self.is_stalled {
+            return;
+        }
         let cut = self.token_start();
-        self.look(scanner, holds, cut);
+        let seen = self.look(scanner, holds, cut);
+        self.is_stalled = !seen.is_empty();
     }
 
     /// Clears up to `cut`, or up to the first thing that would block. Returns what would.
