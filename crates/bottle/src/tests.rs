@@ -49,7 +49,7 @@ fn spec(mode: WorkspaceMode, dir: &str, named: bool) -> Spec {
 }
 
 fn work() -> Spec {
-    spec(WorkspaceMode::Bind, "/home/ann/work", false)
+    spec(WorkspaceMode::Bind, "/home/ann/project", false)
 }
 
 fn planned(spec: &Spec) -> Plan {
@@ -79,11 +79,11 @@ fn a_plan_prints_without_values_of_the_environment() {
 
 #[test]
 fn a_plan_prints_what_will_be_done() {
-    let text = planned(&spec(WorkspaceMode::Overlay, "/home/ann/work", false)).to_string();
+    let text = planned(&spec(WorkspaceMode::Overlay, "/home/ann/project", false)).to_string();
     for line in [
         "bottle       amber-1",
         "command      make test",
-        "directory    /home/ann/work",
+        "directory    /home/ann/project",
         "changes      /home/ann/.local/state/carboy/workspaces/amber-1/upper",
         "files        /bin link to usr/bin",
         "             /usr read-only",
@@ -131,7 +131,7 @@ fn workspaces_that_hold_too_much_are_refused() {
         plan(&spec(WorkspaceMode::None, dir, named), &facts()).unwrap();
     }
     for dir in [
-        "/home/ann/work",
+        "/home/ann/project",
         "/tmp/x",
         "/usr/src/x",
         "/var/lib/x",
@@ -267,8 +267,8 @@ fn tools_bring_what_they_need_and_no_credentials() {
         ("/home/ann/.pyenv/shims", &[], &["/home/ann/.pyenv"]),
         (
             "/home/ann/bin",
-            &["/home/ann/work/x.sh"],
-            &["/home/ann/bin", "/home/ann/work/x.sh"],
+            &["/home/ann/project/x.sh"],
+            &["/home/ann/bin", "/home/ann/project/x.sh"],
         ),
         (
             "/home/ann/.local/bin",
