@@ -147,6 +147,7 @@ fn what(notice: &Notice<'_>) -> String {
         CrossingKind::DnsQuery => format!("the name {host}"),
         CrossingKind::Tunnel => format!("a tunnel to {host}:{port}"),
         CrossingKind::TcpConnection => format!("TCP to {host}:{port}"),
+        CrossingKind::TcpResponse => format!("TCP from {host}:{port}"),
         CrossingKind::HttpRequest => {
             format!(
                 "{} {scheme}://{host}:{port}",

@@ -24,8 +24,10 @@ pub enum CrossingKind {
     /// A tunnel whose content Carboy does not read: a `CONNECT` or a TLS connection to a
     /// `tls.passthrough` host.
     Tunnel,
-    /// A raw TCP connection to a `name:port` that the policy lists.
+    /// A raw TCP connection to a `name:port` that the policy lists, and what its client says.
     TcpConnection,
+    /// What the server says on a raw TCP connection.
+    TcpResponse,
     /// An HTTP request, whatever listener or interception it came by.
     HttpRequest,
     /// The response to an HTTP request that crossed before.
@@ -42,13 +44,22 @@ pub enum Direction {
 }
 
 impl CrossingKind {
-    /// The way this kind of crossing moves. A tunnel or TCP connection is judged as it opens, outbound.
+    /// The way this kind of crossing moves. A tunnel is judged as it opens, outbound.
     pub fn direction(self) -> Direction {
         match self {
             Self::DnsQuery | Self::Tunnel | Self::TcpConnection | Self::HttpRequest => {
                 Direction::Outbound
             }
-            Self::HttpResponse => Direction::Inbound,
+            Self::TcpResponse | Self::HttpResponse => Direction::Inbound,
+        }
+    }
+
+    /// The kind of crossing that answers this one, where there is one.
+    pub fn answer(self) -> Option<Self> {
+        match self {
+            Self::HttpRequest => Some(Self::HttpResponse),
+            Self::TcpConnection => Some(Self::TcpResponse),
+            Self::DnsQuery | Self::Tunnel | Self::HttpResponse | Self::TcpResponse => None,
         }
     }
 
@@ -58,6 +69,7 @@ impl CrossingKind {
             Self::DnsQuery => "dns-query",
             Self::Tunnel => "tunnel",
             Self::TcpConnection => "tcp",
+            Self::TcpResponse => "tcp-response",
             Self::HttpRequest => "http-request",
             Self::HttpResponse => "http-response",
         }

@@ -201,6 +201,11 @@ impl Docket {
 
     /// The verdict when the shell met a fault: nothing can cross, whatever the mode. A refusal that
     /// came before it stands.
+    /// What has been kept so far.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
     pub(crate) fn fail(self, fault: Refusal, mode: Mode, policy: Digest) -> Verdict {
         let mut verdict = self.decide(mode, policy);
         if let Decision::Allow = verdict.decision {

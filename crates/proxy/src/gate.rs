@@ -139,9 +139,11 @@ pub struct Pass {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     id: CrossingId,
+    /// The response's kind.
+    kind: CrossingKind,
     target: Target,
     method: Option<Box<str>>,
-    /// What the request's receipt left out; empty until it is written.
+    /// What the request's receipt leaves out; empty until where it goes has been judged.
     withheld: Arc<OnceLock<Withhold>>,
 }
 
@@ -384,7 +386,10 @@ impl Pass {
         let mut step = self.inspection()?.connect(&gate.session, gate.clock.now());
         loop {
             match step {
-                Step::Connect(permit) => return Ok(permit),
+                Step::Connect(permit) => {
+                    self.note_withheld();
+                    return Ok(permit);
+                }
                 Step::Ask(Question::Resolve(host)) => {
                     let found = gate.resolver.resolve(&host).await;
                     let addresses = found.map_err(|fault| self.end_with(fault))?;
@@ -433,8 +438,10 @@ impl Pass {
 
     /// What the response's crossing must know of this one.
     pub(crate) fn asked(&self) -> Asked {
+        let answer = self.kind.answer();
         Asked {
             id: self.id,
+            kind: answer.expect("adapters ask this of requests and TCP connections only"),
             target: self.target.clone(),
             method: self.method.clone(),
             withheld: Arc::clone(&self.withheld),
@@ -534,7 +541,6 @@ impl Pass {
         let closed = gate.clock.now();
         let id = self.id.to_string();
         let answers = self.answers.as_ref().map(|asked| asked.id.to_string());
-        let host = self.target.host.to_string();
         let record = carboy_receipt::Record {
             agent: Some((&*gate.agent).into()).filter(|_| !gate.agent.is_empty()),
             bottle: gate.bottle.as_deref().map(Into::into),
@@ -543,11 +549,7 @@ impl Pass {
             time: gate.clock.wall(closed),
             crossing: self.kind.as_str().into(),
             direction: record::direction(self.kind.direction()),
-            target: carboy_receipt::Target {
-                host: host.into(),
-                port: self.target.port,
-                scheme: self.target.scheme.as_str().into(),
-            },
+            target: record::target(&self.target),
             method: self.method.as_deref().map(Into::into),
             path: self.path.as_deref().map(Into::into),
             bytes: self.bytes,
@@ -556,13 +558,27 @@ impl Pass {
             withhold: self.withhold(),
             ..record::of(verdict)
         };
-        // Only the first receipt of a crossing counts, and there is no second.
+        // It stands already where the crossing was let connect.
         let _ = self.withheld.set(record.withhold());
         gate.evidence.append(record)
     }
 
-    /// What a response's receipt leaves out for its request's sake: all, as long as the request
-    /// is not judged.
+    /// Keeps for the response what this receipt will leave out, now that all of the target has been
+    /// judged: the response of a stream may end before what it answers.
+    fn note_withheld(&mut self) {
+        let State::Open(inspection) = &self.state else {
+            return;
+        };
+        let withheld = match inspection.findings() {
+            [] => Withhold::default(),
+            findings => record::withhold(&self.target, findings),
+        };
+        // Only the first connection of a crossing counts, and there is no second.
+        let _ = self.withheld.set(withheld);
+    }
+
+    /// What a response's receipt leaves out for its request's sake: all, as long as the request's
+    /// target is not judged.
     fn withhold(&self) -> Withhold {
         match &self.answers {
             None => Withhold::default(),
@@ -596,7 +612,7 @@ impl Drop for Pass {
 impl Asked {
     fn crossing(&self) -> Crossing<'_> {
         Crossing {
-            kind: CrossingKind::HttpResponse,
+            kind: self.kind,
             target: &self.target,
             method: self.method.as_deref(),
         }

@@ -1,7 +1,7 @@
 //! A verdict in the receipt's words.
 
-use carboy_engine::{Action, Decision, Direction, Finding, Refusal, Verdict};
-use carboy_receipt::{Digest, Fingerprint, Record, Shadow};
+use carboy_engine::{Action, Decision, Direction, Finding, Refusal, Target, Verdict};
+use carboy_receipt::{Digest, Fingerprint, Record, Shadow, Withhold};
 
 /// The part of a receipt that tells the verdict.
 pub(crate) fn of(verdict: &Verdict) -> Record<'_> {
@@ -27,6 +27,25 @@ pub(crate) fn direction(direction: Direction) -> carboy_receipt::Direction {
         Direction::Outbound => carboy_receipt::Direction::Outbound,
         Direction::Inbound => carboy_receipt::Direction::Inbound,
     }
+}
+
+/// The far end.
+pub(crate) fn target(target: &Target) -> carboy_receipt::Target<'static> {
+    carboy_receipt::Target {
+        host: target.host.to_string().into(),
+        port: target.port,
+        scheme: target.scheme.as_str().into(),
+    }
+}
+
+/// What a receipt with these findings leaves out.
+pub(crate) fn withhold(far: &Target, findings: &[Finding]) -> Withhold {
+    let told = Record {
+        target: target(far),
+        findings: findings.iter().map(finding).collect(),
+        ..Record::default()
+    };
+    told.withhold()
 }
 
 fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {

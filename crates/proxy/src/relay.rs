@@ -85,7 +85,7 @@ where
 }
 
 /// Copies one way, then passes the end on.
-pub(crate) async fn copy<R, W>(
+async fn copy<R, W>(
     from: &mut R,
     to: &mut W,
     activity: &Activity,

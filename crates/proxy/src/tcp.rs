@@ -1,26 +1,31 @@
 //! Raw TCP, to a `name:port` that the policy lists.
 //!
-//! One connection is one crossing. What the client sends is inspected as it flows, and let go at the
-//! latest when it pauses for an answer; what the server sends is relayed as it comes. The receipt is written when the client's side has ended, before
-//! the last held bytes go on.
+//! One connection is two crossings: what the client says, and what the server says. Each is inspected
+//! as it flows, and let go at the latest when its sender pauses for an answer. Its receipt is written
+//! when its sender has ended, before the last held bytes go on.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Scheme, Surface, SurfaceKind};
+use carboy_engine::{Crossing, CrossingKind, Fault, Scheme, Surface, SurfaceKind};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::gate::{Gate, Pass, Refused};
 use crate::limits::BODY_HOLD_BYTES_MAX;
-use crate::relay::{Activity, RELAY_BUFFER_BYTES, copy};
+use crate::relay::{Activity, RELAY_BUFFER_BYTES};
 use crate::stream::{ClientIo, Destination};
 
 /// How long a client may pause within what it says. Longer than the gap between two segments of
 /// one write, and short enough not to be felt in a dialogue.
-const SENDER_PAUSE: Duration = Duration::from_millis(10);
+const CLIENT_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a server may. Shorter, as each answer of a database waits for it: the first part of an
+/// instruction that has come in does nothing without the rest, and a credential's does.
+const SERVER_PAUSE: Duration = Duration::from_millis(2);
 
 /// What is spoken to the far end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,108 +62,84 @@ async fn connect_and_relay<IO: ClientIo>(
         bytes: to.host.to_string().as_bytes(),
     })?;
     let permit = pass.connect().await?;
-    match dial(gate, &permit, over).await {
-        Ok(Connected::Clear(server)) => inspect(pass, io, server).await,
-        Ok(Connected::Tls(server)) => inspect(pass, io, server).await,
-        Err(fault) => Err(pass.fail(fault)),
-    }
-}
-
-enum Connected<C, T> {
-    Clear(C),
-    Tls(T),
-}
-
-async fn dial(
-    gate: &Gate,
-    permit: &Permit,
-    over: Upstream,
-) -> Result<Connected<impl ClientIo, impl ClientIo>, Fault> {
     match over {
-        Upstream::Clear => gate.upstream().tcp(permit).await.map(Connected::Clear),
-        Upstream::Tls => gate.upstream().tls(permit).await.map(Connected::Tls),
+        Upstream::Clear => match gate.upstream().tcp(&permit).await {
+            Ok(server) => {
+                note(&mut pass, &server);
+                inspect(gate, pass, io, server).await
+            }
+            Err(fault) => Err(pass.fail(fault)),
+        },
+        Upstream::Tls => match gate.upstream().tls(&permit).await {
+            Ok(server) => {
+                note(&mut pass, server.get_ref().0);
+                inspect(gate, pass, io, server).await
+            }
+            Err(fault) => Err(pass.fail(fault)),
+        },
     }
 }
 
-/// Relays both ways until both have ended, one has broken, or the crossing is refused.
-async fn inspect<C, S>(mut pass: Pass, client: C, server: S) -> Result<(), Refused>
+fn note(pass: &mut Pass, server: &TcpStream) {
+    if let Ok(address) = server.peer_addr() {
+        pass.dialled(address);
+    }
+}
+
+/// Relays both ways until both have ended, one has broken, or one is refused.
+async fn inspect<C, S>(
+    gate: &Arc<Gate>,
+    mut asking: Pass,
+    client: C,
+    server: S,
+) -> Result<(), Refused>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut answering = gate.open_answer(&asking.asked())?;
     let (mut client_read, mut client_write) = tokio::io::split(client);
     let (mut server_read, mut server_write) = tokio::io::split(server);
     let activity = Activity::new();
-    let mut received = 0;
     let ended = {
-        let outbound = send(&mut pass, &mut client_read, &mut server_write, &activity);
-        let inbound = copy(
-            &mut server_read,
-            &mut client_write,
-            &activity,
-            &mut received,
-        );
-        tokio::try_join!(outbound, async { inbound.await.map_err(Ended::Broken) })
+        let outbound = Way {
+            pass: &mut asking,
+            pause: CLIENT_PAUSE,
+            activity: &activity,
+        };
+        let inbound = Way {
+            pass: &mut answering,
+            pause: SERVER_PAUSE,
+            activity: &activity,
+        };
+        tokio::try_join!(
+            outbound.carry(&mut client_read, &mut server_write),
+            inbound.carry(&mut server_read, &mut client_write)
+        )
     };
-    match ended {
-        Ok(_) => Ok(()),
-        Err(Ended::Refused(refused)) => Err(refused),
-        Err(Ended::Broken(error)) => {
-            // All that was let go has been judged; what is still held is judged here and lost.
-            tracing::debug!(%error, "a TCP connection broke off");
-            pass.close()
-        }
+    if let Err(Ended::Broken(error)) = ended {
+        tracing::debug!(%error, "a TCP connection broke off");
     }
+    // All that was let go has been judged; what is still held is judged here and lost.
+    let (asked, answered) = (asking.close(), answering.close());
+    asked.and(answered)
 }
 
 enum Ended {
     Broken(io::Error),
-    Refused(Refused),
+    /// The pass knows why.
+    Refused,
 }
 
-/// Sends on what the client says, as far as the engine lets it go.
-async fn send<R, W>(
-    pass: &mut Pass,
-    client: &mut R,
-    server: &mut W,
-    activity: &Activity,
-) -> Result<(), Ended>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut buffer = vec![0; RELAY_BUFFER_BYTES];
-    let mut held = BytesMut::new();
-    loop {
-        let read = match next(client, &mut buffer, activity, !held.is_empty()).await? {
-            Next::Said(read) => read,
-            Next::Waits => {
-                let released = pass.pause().map_err(Ended::Refused)?;
-                forward(server, &mut held, released).await?;
-                // What a pause does not let go, only more words can.
-                activity
-                    .read(client, &mut buffer)
-                    .await
-                    .map_err(Ended::Broken)?
-            }
-        };
-        if read == 0 {
-            pass.close().map_err(Ended::Refused)?;
-            server.write_all(&held).await.map_err(Ended::Broken)?;
-            return server.shutdown().await.map_err(Ended::Broken);
-        }
-        let surface = Surface {
-            kind: SurfaceKind::Stream,
-            name: "",
-            bytes: &buffer[..read],
-        };
-        let released = pass.push(surface).map_err(Ended::Refused)?;
-        held.extend_from_slice(&buffer[..read]);
-        forward(server, &mut held, released).await?;
-        if held.len() > BODY_HOLD_BYTES_MAX {
-            let fault = Fault::Unsupported("more undecided bytes than may be held".into());
-            return Err(Ended::Refused(pass.end_with(fault)));
-        }
+impl From<Refused> for Ended {
+    fn from(_: Refused) -> Self {
+        Self::Refused
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
     }
 }
 
@@ -169,31 +150,77 @@ enum Next {
     Waits,
 }
 
-async fn next<R>(
-    client: &mut R,
-    buffer: &mut [u8],
-    activity: &Activity,
-    is_holding: bool,
-) -> Result<Next, Ended>
-where
-    R: AsyncRead + Unpin,
-{
-    let reading = activity.read(client, buffer);
-    let read = match is_holding {
-        true => timeout(SENDER_PAUSE, reading).await,
-        false => Ok(reading.await),
-    };
-    match read {
-        Ok(read) => read.map(Next::Said).map_err(Ended::Broken),
-        Err(_) => Ok(Next::Waits),
+/// One way of a connection.
+struct Way<'a> {
+    pass: &'a mut Pass,
+    /// How long its sender may pause within what it says.
+    pause: Duration,
+    activity: &'a Activity,
+}
+
+impl Way<'_> {
+    /// Sends on what is said, as far as the engine lets it go.
+    async fn carry<R, W>(self, from: &mut R, to: &mut W) -> Result<(), Ended>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut buffer = vec![0; RELAY_BUFFER_BYTES];
+        let mut held = BytesMut::new();
+        loop {
+            let read = match self.next(from, &mut buffer, !held.is_empty()).await? {
+                Next::Said(read) => read,
+                Next::Waits => {
+                    let released = self.pass.pause()?;
+                    forward(to, &mut held, released).await?;
+                    // What a pause does not let go, only more words can.
+                    self.activity.read(from, &mut buffer).await?
+                }
+            };
+            if read == 0 {
+                self.pass.close()?;
+                to.write_all(&held).await?;
+                return Ok(to.shutdown().await?);
+            }
+            let released = self.pass.push(Surface {
+                kind: SurfaceKind::Stream,
+                name: "",
+                bytes: &buffer[..read],
+            })?;
+            held.extend_from_slice(&buffer[..read]);
+            forward(to, &mut held, released).await?;
+            if held.len() > BODY_HOLD_BYTES_MAX {
+                let fault = Fault::Unsupported("more undecided bytes than may be held".into());
+                return Err(self.pass.end_with(fault).into());
+            }
+        }
+    }
+
+    async fn next<R>(
+        &self,
+        from: &mut R,
+        buffer: &mut [u8],
+        is_holding: bool,
+    ) -> Result<Next, Ended>
+    where
+        R: AsyncRead + Unpin,
+    {
+        let reading = self.activity.read(from, buffer);
+        match is_holding {
+            false => Ok(Next::Said(reading.await?)),
+            true => match timeout(self.pause, reading).await {
+                Ok(read) => Ok(Next::Said(read?)),
+                Err(_) => Ok(Next::Waits),
+            },
+        }
     }
 }
 
-async fn forward<W>(server: &mut W, held: &mut BytesMut, released: usize) -> Result<(), Ended>
+async fn forward<W>(to: &mut W, held: &mut BytesMut, released: usize) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,
 {
     let released = held.split_to(released.min(held.len()));
-    server.write_all(&released).await.map_err(Ended::Broken)?;
-    server.flush().await.map_err(Ended::Broken)
+    to.write_all(&released).await?;
+    to.flush().await
 }

@@ -207,7 +207,9 @@ impl Inspection {
 
     fn stream_kind(&self) -> SurfaceKind {
         match self.kind {
-            CrossingKind::TcpConnection | CrossingKind::Tunnel => SurfaceKind::Stream,
+            CrossingKind::TcpConnection | CrossingKind::TcpResponse | CrossingKind::Tunnel => {
+                SurfaceKind::Stream
+            }
             CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 SurfaceKind::Body
             }

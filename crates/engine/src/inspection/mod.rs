@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, Target, Time};
 use crate::decide::{Bench, Docket, Home};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::host::Host;
 use crate::policy::{Mode, Policy};
 use crate::refusal::{self, Named};
@@ -199,6 +199,11 @@ impl Inspection {
         }
         let Answer::Addresses(addresses) = answer;
         self.pin(&addresses)
+    }
+
+    /// What has been seen so far.
+    pub fn findings(&self) -> &[Finding] {
+        self.docket.findings()
     }
 
     /// Ends the inspection: after it, and after the receipt, the last held bytes may go on.

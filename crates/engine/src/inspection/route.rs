@@ -92,6 +92,7 @@ impl Inspection {
             CrossingKind::DnsQuery => None,
             CrossingKind::Tunnel
             | CrossingKind::TcpConnection
+            | CrossingKind::TcpResponse
             | CrossingKind::HttpRequest
             | CrossingKind::HttpResponse => Some(self.target.port),
         };

@@ -181,7 +181,7 @@ impl Case {
         }
         let dials = !matches!(
             self.kind(),
-            CrossingKind::DnsQuery | CrossingKind::HttpResponse
+            CrossingKind::DnsQuery | CrossingKind::HttpResponse | CrossingKind::TcpResponse
         );
         if dials && !matches!(step, Step::Stop) {
             step = inspection.connect(session, now);
@@ -236,12 +236,15 @@ impl Case {
             "tunnel" => CrossingKind::Tunnel,
             "tcp" => CrossingKind::TcpConnection,
             other => panic!("{}: no crossing {other}", self.name),
+            "tcp-response" => CrossingKind::TcpResponse,
         }
     }
 
     fn stream_kind(&self) -> SurfaceKind {
         match self.kind() {
-            CrossingKind::TcpConnection | CrossingKind::Tunnel => SurfaceKind::Stream,
+            CrossingKind::TcpConnection | CrossingKind::TcpResponse | CrossingKind::Tunnel => {
+                SurfaceKind::Stream
+            }
             CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 SurfaceKind::Body
             }
@@ -266,7 +269,9 @@ impl Case {
         let text = text.replace("{n}", &index.to_string());
         match self.kind() {
             CrossingKind::DnsQuery => self.target_of(Scheme::Dns, &text, 53),
-            CrossingKind::TcpConnection => self.target_of(Scheme::Tcp, &text, 0),
+            CrossingKind::TcpConnection | CrossingKind::TcpResponse => {
+                self.target_of(Scheme::Tcp, &text, 0)
+            }
             CrossingKind::Tunnel | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 self.target_of(Scheme::Tls, &text, 443)
             }
