@@ -39,6 +39,17 @@ impl Home {
     }
 }
 
+/// Why a credential is not at home although the host that it goes to is its home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Astray {
+    /// It goes in clear text, for anyone on the way to read.
+    ClearText,
+    /// It goes to another port.
+    Port,
+    /// It goes in another part of the crossing than such credentials do.
+    Surface,
+}
+
 /// How a credential belongs where it goes.
 enum Belonging {
     /// This is its home.
@@ -63,6 +74,8 @@ impl Bench<'_> {
         let rule = sighting.rule;
         let action = match rule.origin {
             Origin::Floor => Action::Block,
+            // `Bearer` before a provider's own key says nothing more than the key does.
+            Origin::Builtin if self.is_named_at_home(sighting, kind) => return None,
             Origin::Builtin => self
                 .engine
                 .policy()
@@ -79,9 +92,33 @@ impl Bench<'_> {
         Some(action)
     }
 
-    /// Whether a credential is at home where it was seen.
-    pub(crate) fn is_at_home(&self, rule: &Rule, kind: SurfaceKind) -> bool {
-        matches!(self.belonging(rule, kind), Some(Belonging::Here))
+    /// Whether the same bytes are a credential of a provider's own, at home where it was seen.
+    fn is_named_at_home(&self, sighting: &Sighting, kind: SurfaceKind) -> bool {
+        let is_here = |rule: &&Rule| matches!(self.belonging(rule, kind), Some(Belonging::Here));
+        sighting.also.iter().any(is_here)
+    }
+
+    /// What is wrong with a credential's way to its own home, where it is on one.
+    pub(crate) fn astray(&self, rule: &Rule) -> Option<Astray> {
+        if rule.class != Class::Secret || self.direction != Direction::Outbound {
+            return None;
+        }
+        let (host, port) = (&self.target.host, self.target.port);
+        let own = match self.engine.home(rule) {
+            Some(Home::At(homes)) => &homes[..],
+            Some(Home::Anywhere) | None => &[],
+        };
+        let policy = self.engine.policy();
+        let is_here = own.iter().any(|home| home.covers(host, port));
+        if is_here && self.target.scheme == Scheme::Http {
+            Some(Astray::ClearText)
+        } else if is_here || policy.adds_home(rule.id, host, port) {
+            Some(Astray::Surface)
+        } else if own.iter().any(|home| home.covers_host(host)) || policy.has_home(rule.id, host) {
+            Some(Astray::Port)
+        } else {
+            None
+        }
     }
 
     /// What comes in unread is a lesser evil than what goes out unread.
@@ -164,6 +201,11 @@ impl Docket {
         }
     }
 
+    /// What has been kept so far.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
     /// Whether a rule has been seen in a kind of surface.
     pub(crate) fn has(&self, rule: &str, kind: SurfaceKind) -> bool {
         self.findings
@@ -201,11 +243,6 @@ impl Docket {
 
     /// The verdict when the shell met a fault: nothing can cross, whatever the mode. A refusal that
     /// came before it stands.
-    /// What has been kept so far.
-    pub(crate) fn findings(&self) -> &[Finding] {
-        &self.findings
-    }
-
     pub(crate) fn fail(self, fault: Refusal, mode: Mode, policy: Digest) -> Verdict {
         let mut verdict = self.decide(mode, policy);
         if let Decision::Allow = verdict.decision {

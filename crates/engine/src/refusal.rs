@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::address::AddressClass;
 use crate::crossing::{Direction, SurfaceKind, Target};
+use crate::decide::Astray;
 use crate::finding::{Class, Finding};
 use crate::host::HostPattern;
 use crate::policy::{DAY_SECONDS, day_of};
@@ -131,21 +132,38 @@ pub(crate) fn work_spent(named: Named<'_>, kind: SurfaceKind) -> Refusal {
     refusal(Reason::InspectionBudget, "", message, remedy)
 }
 
+/// How content went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Which way.
+    pub(crate) direction: Direction,
+    /// What is wrong with a credential's way home.
+    pub(crate) astray: Option<Astray>,
+}
+
 /// A finding that blocks.
 pub(crate) fn content(
     rule: &Rule,
     finding: &Finding,
     named: Named<'_>,
-    direction: Direction,
+    way: Way,
     unix_seconds: u64,
 ) -> Refusal {
-    let way = match direction {
-        Direction::Outbound => ", on its way to",
-        Direction::Inbound => ", on its way in from",
+    let to = match way.direction {
+        Direction::Outbound => "on its way to",
+        Direction::Inbound => "on its way in from",
     };
-    let message = format!("{} in {}{way} {}", rule.title, finding.locus, named.host());
+    let port = named.target.port;
+    let but = match way.astray {
+        None => String::new(),
+        Some(Astray::ClearText) => ", its home, but over clear-text HTTP".to_owned(),
+        Some(Astray::Port) => format!(", its home, but to port {port}"),
+        Some(Astray::Surface) => ", its home, but in another place than it belongs".to_owned(),
+    };
+    let (title, locus, host) = (rule.title, &finding.locus, named.host());
+    let message = format!("{title} in {locus}, {to} {host}{but}");
     let mut refusal = refusal(reason(rule.class), rule.id, message, String::new());
-    refusal.remedy = content_remedy(rule, finding, named, unix_seconds);
+    refusal.remedy = content_remedy(rule, finding, named, way.astray, unix_seconds);
     refusal.locus = Some(finding.locus.clone());
     refusal
 }
@@ -161,25 +179,66 @@ fn reason(class: Class) -> Reason {
     }
 }
 
-fn content_remedy(rule: &Rule, finding: &Finding, named: Named<'_>, unix_seconds: u64) -> String {
+fn content_remedy(
+    rule: &Rule,
+    finding: &Finding,
+    named: Named<'_>,
+    astray: Option<Astray>,
+    unix_seconds: u64,
+) -> String {
     if rule.origin == Origin::Floor {
         return "no policy can allow this: take it out of what is sent".to_owned();
     }
-    let (id, host, surface) = (rule.id, named.host(), finding.locus.surface);
+    let (id, host, port) = (rule.id, named.host(), named.target.port);
+    let surface = finding.locus.surface;
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
     let exempt = format!(
         "inspect:\n  exempt:\n    - {{rule: {id}, host: \"{host}\", surface: {}, \
          reason: \"SAY WHY\", expires: {expires}}}",
         surface.as_str()
     );
-    let may_have_home = rule.class == Class::Secret && surface == SurfaceKind::Header;
-    match may_have_home && named.alias.is_none() {
-        true => format!(
-            "if {host} is where this credential belongs, add to the policy:\n\
-             inspect:\n  homes:\n    {id}: [\"{host}\"]\nor, if it is no secret:\n{exempt}"
+    let is_at = |place: &str| format!("inspect:\n  homes:\n    {id}: [\"{place}\"]");
+    let may_add = surface == SurfaceKind::Header || rule.home_in.contains(&surface);
+    let may_have_home = rule.class == Class::Secret && may_add && named.alias.is_none();
+    match astray.filter(|_| named.alias.is_none()) {
+        Some(Astray::Surface) => format!(
+            "send it in {}, or, if it is no secret, add to the policy:\n{exempt}",
+            places(rule)
         ),
-        false => format!("if this is no leak and no attack, add to the policy:\n{exempt}"),
+        Some(Astray::ClearText) if !may_have_home => {
+            format!("send it over https, in {}", places(rule))
+        }
+        Some(Astray::ClearText) => format!(
+            "send it over https, or, if no one on the way can read it, add to the policy:\n{}",
+            is_at(&format!("{host}:{port}"))
+        ),
+        Some(Astray::Port) if may_have_home => format!(
+            "send it to a port that is its home, or, if port {port} is one too, add to the policy:\n{}",
+            is_at(&format!("{host}:{port}"))
+        ),
+        None if may_have_home => format!(
+            "if {host} is where this credential belongs, add to the policy:\n{}\n\
+             or, if it is no secret:\n{exempt}",
+            is_at(&host)
+        ),
+        Some(Astray::Port) | None => {
+            format!("if this is no leak and no attack, add to the policy:\n{exempt}")
+        }
     }
+}
+
+/// Where a credential may go home, in words.
+fn places(rule: &Rule) -> String {
+    let places = rule.home_in.iter().map(|kind| match kind {
+        SurfaceKind::Header => "a header",
+        SurfaceKind::Query => "a query item",
+        SurfaceKind::Path => "the path",
+        SurfaceKind::Body => "the body",
+        SurfaceKind::Host | SurfaceKind::Url | SurfaceKind::Trailer | SurfaceKind::Stream => {
+            kind.as_str()
+        }
+    });
+    places.collect::<Vec<_>>().join(" or ")
 }
 
 /// What the shell met.

@@ -15,6 +15,7 @@ pub(crate) use check::Check;
 pub(crate) use shape::Shape;
 
 use crate::crossing::Direction;
+use crate::decide::Home;
 use crate::finding::{Class, Severity};
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
@@ -83,6 +84,11 @@ impl Detectors {
         while let Some(found) = regex.captures_at(&view[..window.end], at) {
             let whole = found.get(0).expect("group 0 is the match").range();
             let value = found.get(1).map_or(whole.clone(), |group| group.range());
+            let item = match Home::is_anywhere(rule) {
+                true => item_end(&view[value.clone()]).map(|end| value.start + end),
+                false => None,
+            };
+            let value = value.start..item.unwrap_or(value.end);
             if let Some(severity) = severity(rule, &view[value.clone()]) {
                 hits.push(Hit {
                     rule,
@@ -90,7 +96,7 @@ impl Detectors {
                     range: value,
                 });
             }
-            at = whole.end.max(at + 1);
+            at = item.unwrap_or(whole.end).max(at + 1);
             if at > window.end {
                 return;
             }
@@ -114,6 +120,19 @@ const REGEX_SHARE: usize = 4;
 thread_local! {
     /// Taken for the time of one view.
     static WAKES: Cell<Option<Box<Wakes>>> = const { Cell::new(None) };
+}
+
+/// Where the value of a form's item ends, if another item follows it (URL standard, section 5.2). A
+/// value that is known by its name alone would hide the next one's.
+fn item_end(value: &[u8]) -> Option<usize> {
+    const NAME_BYTES_MAX: usize = 64;
+    memchr::memchr_iter(b'&', value).find(|at| {
+        let name = &value[at + 1..];
+        let name = &name[..name.len().min(NAME_BYTES_MAX)];
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"_-.[]%".contains(b);
+        let length = name.iter().take_while(|b| is_name(b)).count();
+        length > 0 && name.get(length) == Some(&b'=')
+    })
 }
 
 /// How bad a match is, or none where a validator says that it is none.

@@ -2,10 +2,9 @@
 
 use super::Inspection;
 use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
-use crate::decide::Home;
 use crate::finding::{Action, Class, Finding, Locus, Severity};
 use crate::host::Host;
-use crate::refusal;
+use crate::refusal::{self, Way};
 use crate::rules::Rule;
 use crate::scan::{BudgetSpent, Sighting, Stream};
 use crate::session::{Meter, Session};
@@ -17,9 +16,6 @@ const ENCODING_BYTES_MAX: usize = 128;
 const PATH_BYTES_MAX: usize = 4096;
 /// The longest name of a surface that a finding repeats. A longer one may be content.
 const NAME_BYTES_MAX: usize = 48;
-
-/// What was seen, in which kind of surface, and that surface's name.
-type Placed = (Sighting, SurfaceKind, String);
 
 impl Inspection {
     pub(super) fn push_host(&mut self, raw: &[u8], now: Time) {
@@ -44,12 +40,11 @@ impl Inspection {
         let mut found = Vec::new();
         let scanned = self.scan_into(SurfaceKind::Url, url, &mut found);
         self.settle_scan(scanned, SurfaceKind::Url);
-        let place = |sighting: Sighting| {
+        for sighting in found {
             let offset = usize::try_from(sighting.offset).unwrap_or(usize::MAX);
             let (kind, key) = parts.locate(url, offset);
-            (sighting, kind, shown_name(key))
-        };
-        self.judge_all(found.into_iter().map(place).collect(), now);
+            self.judge(sighting, kind, &shown_name(key), now);
+        }
         self.url.clear();
         self.url
             .extend_from_slice(&url[..url.len().min(length_max)]);
@@ -238,31 +233,8 @@ impl Inspection {
         let mut found = Vec::new();
         let scanned = self.scan_into(kind, bytes, &mut found);
         self.settle_scan(scanned, kind);
-        if !found.is_empty() {
-            let place = |sighting| (sighting, kind, shown_name(name.as_bytes()));
-            self.judge_all(found.into_iter().map(place).collect(), now);
-        }
-    }
-
-    /// Judges what one scan saw. A credential that is at home is not also one that is known by its
-    /// surroundings alone: `Bearer` before a provider's own key says nothing more.
-    fn judge_all(&mut self, found: Vec<Placed>, now: Time) {
-        let bench = self.bench(now);
-        let at_home = |(own, kind, _): &&Placed| bench.is_at_home(own.rule, *kind);
-        let homes = found.iter().filter(at_home);
-        let homes: Vec<_> = homes
-            .map(|(own, ..)| own.offset..own.offset + own.len)
-            .collect();
-        let covered = |own: &Sighting| {
-            let end = own.offset + own.len;
-            homes
-                .iter()
-                .any(|home| home.start < end && own.offset < home.end)
-        };
-        for (sighting, kind, name) in found {
-            if !(Home::is_anywhere(sighting.rule) && covered(&sighting)) {
-                self.judge(sighting, kind, &name, now);
-            }
+        for sighting in found {
+            self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
         }
     }
 
@@ -297,6 +269,7 @@ impl Inspection {
     ) {
         let sighting = Sighting {
             rule,
+            also: Vec::new(),
             severity: rule.severity,
             offset: offset as u64,
             len: bytes.len() as u64,
@@ -328,14 +301,12 @@ impl Inspection {
             fingerprint: sighting.fingerprint,
         };
         if action == Action::Block {
-            let direction = self.kind.direction();
-            let refusal = refusal::content(
-                sighting.rule,
-                &finding,
-                self.named(),
-                direction,
-                now.unix_seconds,
-            );
+            let way = Way {
+                direction: self.kind.direction(),
+                astray: bench.astray(sighting.rule),
+            };
+            let refusal =
+                refusal::content(sighting.rule, &finding, self.named(), way, now.unix_seconds);
             self.docket.refuse(finding.severity, refusal);
         }
         self.docket.record(finding);

@@ -355,6 +355,13 @@ impl Policy {
         homes.any(|(own, hosts)| **own == *rule && covers(hosts, host, port))
     }
 
+    /// Whether the policy adds a host to a rule's homes, at some port.
+    pub(crate) fn has_home(&self, rule: &str, host: &Host) -> bool {
+        let covers = |hosts: &[HostPattern]| hosts.iter().any(|home| home.covers_host(host));
+        let mut homes = self.homes.iter();
+        homes.any(|(own, hosts)| **own == *rule && covers(hosts))
+    }
+
     /// Whether an exemption that still holds covers a rule at a place.
     pub(crate) fn exempts(&self, rule: &str, place: Place<'_>, now: Time) -> bool {
         self.exemptions

@@ -36,6 +36,9 @@ pub(crate) struct Scanner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sighting {
     pub(crate) rule: &'static Rule,
+    /// Where the rule knows credentials by their surroundings alone: the rules that know the same
+    /// bytes by their form.
+    pub(crate) also: Vec<&'static Rule>,
     /// The rule's, or lower where a checksum fails or the value is a published example.
     pub(crate) severity: Severity,
     /// Byte offset in the surface; in the decompressed content for a body.

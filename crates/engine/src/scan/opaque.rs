@@ -36,6 +36,7 @@ impl Scanner {
         };
         Sighting {
             rule,
+            also: Vec::new(),
             severity: rule.severity,
             offset,
             len: 0,

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::{Budget, BudgetSpent, Scanner, Sighting};
 use crate::crossing::{Direction, SurfaceKind};
+use crate::decide::Home;
 use crate::detect::Hit;
+use crate::finding::Class;
 use crate::views::{View, walk};
 
 /// What starts in a block is decided by one scan of it and its surroundings.
@@ -50,6 +52,7 @@ impl Scanner {
             self.views(direction, window, &bytes, Some(name), budget, &mut seen)?;
         }
         let mut seen = distinct(seen);
+        note_named(&mut seen);
         seen.retain(|sighting| window.owned.contains(&sighting.offset));
         Ok(seen)
     }
@@ -76,6 +79,7 @@ impl Scanner {
                 let via = respelling.into_iter().chain(origins.via).collect();
                 seen.push(Sighting {
                     rule: hit.rule,
+                    also: Vec::new(),
                     severity: hit.severity,
                     offset: window.base + origins.start as u64,
                     len: (origins.end - origins.start) as u64,
@@ -113,6 +117,31 @@ fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         | SurfaceKind::Trailer
         | SurfaceKind::Stream => None,
     }
+}
+
+/// The shortest value that a rule takes for a credential by its surroundings alone.
+const VALUE_BYTES_MIN: u64 = 8;
+
+/// Notes with each credential that is known by its surroundings alone which rules know it by its form.
+fn note_named(seen: &mut [Sighting]) {
+    for at in 0..seen.len() {
+        if Home::is_anywhere(seen[at].rule) {
+            let generic = &seen[at];
+            let named = seen.iter().filter(|own| is_named(own, generic));
+            seen[at].also = named.map(|own| own.rule).collect();
+        }
+    }
+}
+
+/// Whether two sightings are of one credential: there is no room beside it for another. Of what is
+/// encoded, only the whole's place is known.
+fn is_named(named: &Sighting, generic: &Sighting) -> bool {
+    let start = named.offset.max(generic.offset);
+    let end = (named.offset + named.len).min(generic.offset + generic.len);
+    let is_plain = named.via.is_empty() && generic.via.is_empty();
+    let is_same = named.fingerprint == generic.fingerprint
+        || (is_plain && generic.len - end.saturating_sub(start) < VALUE_BYTES_MIN);
+    named.rule.class == Class::Secret && !Home::is_anywhere(named.rule) && start < end && is_same
 }
 
 /// One sighting of each rule at each place: the one that took the fewest decodings.

@@ -46,6 +46,7 @@ pub(crate) struct Case {
     pub(crate) expect: String,
     pub(crate) rule: Option<String>,
     pub(crate) surface: Option<String>,
+    pub(crate) remedy: Option<String>,
     #[serde(default)]
     pub(crate) findings: Vec<String>,
     pub(crate) shadow: Option<String>,
@@ -235,8 +236,8 @@ impl Case {
             "dns-query" => CrossingKind::DnsQuery,
             "tunnel" => CrossingKind::Tunnel,
             "tcp" => CrossingKind::TcpConnection,
-            other => panic!("{}: no crossing {other}", self.name),
             "tcp-response" => CrossingKind::TcpResponse,
+            other => panic!("{}: no crossing {other}", self.name),
         }
     }
 

@@ -66,15 +66,10 @@ fn faults(case: &Case, outcome: &Outcome) -> Vec<String> {
                     .map_or("none", |locus| locus.surface.as_str());
                 want("surface", locus, surface);
             }
-            want(
-                "remedy",
-                if refusal.remedy.is_empty() {
-                    "none"
-                } else {
-                    "some"
-                },
-                "some",
-            );
+            let part = case.remedy.as_deref().unwrap_or_default();
+            if refusal.remedy.is_empty() || !refusal.remedy.contains(part) {
+                want("remedy", &refusal.remedy, part);
+            }
         }
     }
     let shadow = verdict

@@ -115,10 +115,10 @@ impl Case {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
             || host.starts_with("0x");
         let sendable = path.bytes().all(|byte| byte.is_ascii_graphic());
-        // A credential is at home over TLS only: in this header, and at hosts that are no examples.
+        // A credential is at home over TLS only: at hosts that are no examples, and in this header.
         let is_credential = |header: &String| header.starts_with("authorization:");
-        let is_home = self.expect == "allow"
-            && (!host.contains("example") || self.headers.iter().any(is_credential));
+        let is_home = (scheme == "https" && !host.contains("example"))
+            || (self.expect == "allow" && self.headers.iter().any(is_credential));
         let runs =
             !is_home && host.bytes().all(plain) && host.contains('.') && !is_address && sendable;
         let path = path.split('#').next().unwrap_or_default();
