@@ -2,7 +2,10 @@
 //!
 //! A run of letters and digits is judged by how many of its letter pairs are common in words: in
 //! names well over a third, in encoded data about a tenth. Shannon entropy alone cannot tell the
-//! two apart at the lengths of labels.
+//! two apart at the lengths of labels. Content identifiers are encoded data too, but of a form that
+//! leaves nothing to choose but a hash: one of them passes, and counts among its site's names.
+
+use crate::content_id::is_content_id;
 
 /// Runs shorter than this say nothing.
 const RUN_BYTES_MIN: usize = 12;
@@ -31,9 +34,15 @@ const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar
 
 /// Whether a host name's labels below its site look like encoded data.
 pub(crate) fn is_encoded_name(below_site: &str) -> bool {
-    let mut whole = 0;
+    let (mut whole, mut ids) = (0, 0);
     for label in below_site.split('.') {
-        let encoded = encoded_bytes(label);
+        let is_id = is_content_id(label.as_bytes());
+        ids += usize::from(is_id);
+        let encoded = match (is_id, ids) {
+            (true, 1) => 0,
+            (true, _) => label.len(),
+            (false, _) => encoded_bytes(label),
+        };
         whole += encoded;
         if encoded >= LABEL_BYTES_MAX {
             return true;
@@ -139,6 +148,7 @@ fn is_structured(value: &[u8]) -> bool {
     const HASH_DIGITS_MAX: usize = 128;
     let dashed_hex = value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
     (dashed_hex && value.len() <= HASH_DIGITS_MAX)
+        || is_content_id(value)
         || STARTS.iter().any(|start| value.starts_with(start))
 }
 
@@ -199,6 +209,7 @@ mod tests {
             "deploy-preview-1234--some-site-name",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "xn--bcher-kva",
+            "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.ipfs.",
         ];
         for name in names {
             assert!(!is_encoded_name(name), "{name}");
@@ -212,6 +223,11 @@ mod tests {
             "4d5a90000300000004000000ffff0000b800000000000000400000000000",
             "mzxw6ytboi2dcmjsgm3tqojq.mfrggzdfmztwq2lknnwg23tp.t1",
             "q7x2kd9vz1p4.w8j3nf6bt5y0.h2c9xq4rm7gk.z6v1pd8ws3lj",
+            // An identifier passes by itself: not twice, and not beside other data.
+            "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.\
+             bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy.ipfs.",
+            "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.\
+             mzxw6ytboi2dcmjsgm3tqojqmfrggzdfmztwq2lknnwg23tpobyxe43u.",
         ];
         for name in names {
             assert!(is_encoded_name(name), "{name}");

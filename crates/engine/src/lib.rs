@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod content_id;
 mod crossing;
 mod decide;
 #[allow(dead_code)]
