@@ -48,6 +48,83 @@ async fn what_came_before_a_bad_request_is_still_answered() {
     assert_eq!(done.receipts.len(), 5);
 }
 
+/// However the bytes come, and wherever in the last request the fault is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn good_requests_are_answered_before_a_bad_one_behind_them() {
+    let up = Upstreams::run(|mut far| async move {
+        while let Some(request) = far.request().await {
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            far.answer(&request).await;
+        }
+    })
+    .await;
+    let (url, port) = (up.url("/good"), up.port());
+    let head = |method: &str| format!("{method} {url} HTTP/1.1\r\nHost: up.example:{port}\r\n");
+    let goods = [
+        format!("{}\r\n", head("GET")),
+        format!("{}Content-Length: 5\r\n\r\nhello", head("POST")),
+        format!(
+            "{}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            head("POST")
+        ),
+    ];
+    let bads = [
+        "GET /\n\nrest".to_owned(),
+        format!("{}Folded: a\r\n b\r\n\r\n", head("GET")),
+        format!(
+            "{}Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX\r\n",
+            head("POST")
+        ),
+        format!("{}Transfer-Encoding: chunked\r\n\r\nzz\r\n", head("POST")),
+    ];
+    for good in &goods {
+        for bad in &bads {
+            let all = format!("{good}{good}{bad}");
+            for cut in [
+                all.len(),
+                good.len(),
+                2 * good.len(),
+                2 * good.len() + 9,
+                40,
+            ] {
+                let stand = Stand::open(OPEN).await;
+                let mut client = stand.client().await;
+                let (first, rest) = all.split_at(cut);
+                client.send(first).await;
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                client.send(rest).await;
+                let response = client.rest().await;
+                let codes: Vec<_> = response
+                    .match_indices("HTTP/1.1 ")
+                    .filter_map(|(at, _)| response[at + 9..].get(..4))
+                    .filter(|code| code.ends_with(' '))
+                    .collect();
+                assert_eq!(
+                    codes,
+                    ["200 ", "200 ", "400 "],
+                    "{cut} of {all:?}\n{response}"
+                );
+                stand.finish().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_pipeline_is_answered_up_to_its_fault() {
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(OPEN).await;
+    let good = format!(
+        "GET {} HTTP/1.1\r\nHost: up.example:{}\r\n\r\n",
+        up.url("/good"),
+        up.port()
+    );
+    let response = stand.ask(format!("{}GET /\n\n", good.repeat(300))).await;
+    assert_eq!(response.matches("HTTP/1.1 200 ").count(), 300);
+    assert_eq!(response.matches("HTTP/1.1 400 ").count(), 1);
+    stand.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_chunks_break_the_crossing_that_they_are_in() {
     let up = Upstreams::echo().await;
