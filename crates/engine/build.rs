@@ -8,6 +8,8 @@ mod fold;
 mod gate;
 #[path = "build/require.rs"]
 mod require;
+#[path = "build/setting.rs"]
+mod setting;
 #[path = "build/source.rs"]
 mod source;
 
@@ -20,10 +22,12 @@ fn main() {
     println!("cargo:rerun-if-changed={}", rules_dir.display());
     println!("cargo:rerun-if-changed=build");
     let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
+    let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let outbound = gate::build(&rules, Direction::Outbound);
     let inbound = gate::build(&rules, Direction::Inbound);
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
+    write("published.rs", emit::published(&published));
     write("examples.rs", emit::examples(&rules));
     let gates = [
         format!("const ROW: usize = {};\n", gate::ROW),

@@ -73,6 +73,12 @@ fn home_in(rule: &RuleSource) -> String {
     kinds.collect::<Vec<_>>().join(", ")
 }
 
+/// `PUBLISHED`.
+pub(crate) fn published(values: &[String]) -> String {
+    let values: Vec<String> = values.iter().map(|text| text.replace(BREAK, "")).collect();
+    format!("static PUBLISHED: &[&str] = &{values:?};\n")
+}
+
 /// `(id, matches, rejects)` of every rule.
 pub(crate) fn examples(rules: &[RuleSource]) -> String {
     let mut out = String::from("pub(crate) static EXAMPLES: &[(&str, &[&str], &[&str])] = &[\n");

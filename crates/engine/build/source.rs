@@ -6,11 +6,16 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
+use crate::setting::SettingSource;
+
 /// Each rule must show at least this many examples of either kind.
 const EXAMPLES_MIN: usize = 2;
 
 /// A literal shorter than this would wake its regex all over ordinary content.
 const LITERAL_LEN_MIN: usize = 3;
+
+/// The file of documented example keys; every other file of the directory holds rules.
+const PUBLISHED: &str = "published.yaml";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +46,11 @@ pub(crate) struct RuleSource {
     /// More literals and regexes of the same rule.
     #[serde(default)]
     pub(crate) patterns: Vec<PatternSource>,
+    /// A value that only its name tells: see [`SettingSource`].
+    pub(crate) setting: Option<SettingSource>,
+    /// Where the format is described: the provider's documentation, a standard, or in words.
+    #[serde(default)]
+    provenance: String,
     /// Found by code of this name over digit, token or word runs, instead of by literals.
     pub(crate) shape: Option<String>,
     #[serde(default)]
@@ -114,13 +124,20 @@ impl RuleSource {
             literals: self.literals.clone(),
             regex: regex.clone(),
         });
-        first.chain(self.patterns.iter().cloned()).collect()
+        let setting = self.setting.iter().map(SettingSource::pattern);
+        first
+            .chain(self.patterns.iter().cloned())
+            .chain(setting)
+            .collect()
     }
 
     fn check(&self) -> Result<(), String> {
         let patterns = self.patterns();
         if patterns.is_empty() && self.shape.is_none() {
-            return Err("needs `regex`, `patterns` or `shape`".into());
+            return Err("needs `regex`, `patterns`, `setting` or `shape`".into());
+        }
+        if matches!(self.class, Class::Secret | Class::Personal) && self.provenance.is_empty() {
+            return Err("needs `provenance`: where the format is described".into());
         }
         for pattern in &patterns {
             if pattern.literals.is_empty() {
@@ -168,6 +185,41 @@ fn yaml_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
+    files.retain(|path| path.file_name().is_some_and(|name| name != PUBLISHED));
     files.sort();
     Ok(files)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishedFile {
+    published: Vec<PublishedSource>,
+}
+
+/// A key that everyone may read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishedSource {
+    value: String,
+    /// The document that prints it.
+    provenance: String,
+}
+
+/// A shorter example may stand in an honest key by chance.
+const PUBLISHED_LEN_MIN: usize = 16;
+
+/// The example keys that documentation prints.
+pub(crate) fn read_published(dir: &Path) -> Result<Vec<String>, String> {
+    let path = dir.join(PUBLISHED);
+    println!("cargo:rerun-if-changed={}", path.display());
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let file: PublishedFile =
+        serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    let values = file.published.into_iter().map(|published| {
+        if published.provenance.is_empty() || published.value.len() < PUBLISHED_LEN_MIN {
+            return Err(format!("{}: an entry is too short", path.display()));
+        }
+        Ok(published.value)
+    });
+    values.collect()
 }
