@@ -15,7 +15,7 @@ pub struct Opening<'a> {
     pub time: Time,
     /// The digest of the policy in force; each crossing names its own too.
     pub policy: Digest,
-    /// The head of the log that this one continues, if any.
+    /// The ledger's last line, or the head of the log that this one continues, if any.
     pub previous: Option<Digest>,
     /// The version of the program that writes.
     pub version: &'a str,

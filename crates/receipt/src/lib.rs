@@ -2,7 +2,7 @@
 //!
 //! A log is a file of lines, each one JSON object in RFC 8785 canonical form. Each line names the
 //! SHA-256 of the line before it, so that an edit, a gap or a swap anywhere breaks the chain. An
-//! Ed25519 key signs the chain's head in batches and when the log is closed.
+//! Ed25519 key signs the chain's head in batches and when the log is closed. A ledger lists the logs.
 //!
 //! The crate is pure: it has no clock, no file and no random number. A shell passes the time in
 //! and moves the bytes.
@@ -27,6 +27,7 @@
 
 mod chain;
 mod hex;
+mod ledger;
 mod line;
 mod record;
 mod redact;
@@ -36,6 +37,9 @@ mod verify;
 
 pub use chain::{Batch, Chain, Head, Opening};
 pub use hex::{Digest, Fingerprint, Hex, KeyId, PublicKey};
+pub use ledger::{
+    Entry, Event, LEDGER_LINE_BYTES_MAX, LedgerHead, Listed, Mismatch, NAME_BYTES_MAX, read_ledger,
+};
 pub use line::LINE_BYTES_MAX;
 pub use record::{Decision, Direction, Finding, Record, Shadow, Target};
 pub use redact::{HostCut, Withhold};

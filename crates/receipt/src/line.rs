@@ -244,7 +244,8 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, What> {
     serde_json::from_slice(bytes).map_err(|error| What::Unreadable(error.column()))
 }
 
-fn canonical<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, What> {
+/// Reads an object, which must be in the very bytes that are written for it.
+pub(crate) fn canonical<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, What> {
     let line: T = parse(bytes)?;
     let mut written = Vec::with_capacity(bytes.len());
     encode(&line, &mut written);

@@ -17,6 +17,7 @@ pub(crate) enum Domain {
     Open,
     Head,
     Close,
+    Ledger,
 }
 
 impl Domain {
@@ -25,6 +26,7 @@ impl Domain {
             Self::Open => b"carboy receipts v1 open\n",
             Self::Head => b"carboy receipts v1 head\n",
             Self::Close => b"carboy receipts v1 close\n",
+            Self::Ledger => b"carboy receipts v1 ledger\n",
         }
     }
 

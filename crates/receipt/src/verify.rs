@@ -51,7 +51,9 @@ pub struct Report {
     pub closed: bool,
     /// How many lines, from the first, a signature covers.
     pub signed_lines: u64,
-    /// The head of the log that this one says it continues.
+    /// The hash of the first line.
+    pub opened: Digest,
+    /// The ledger's line, or the head of a log, that this one says it continues.
     pub previous: Option<Digest>,
     /// The hash of the last line.
     pub head: Digest,

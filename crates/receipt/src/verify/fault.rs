@@ -78,6 +78,9 @@ pub enum What {
     /// The totals of a close line are not those of the log.
     #[error("has totals that are not those of the log")]
     Totals,
+    /// A ledger opens a log twice, or closes one that it did not open.
+    #[error("opens a log that was opened, or closes one that was not open")]
+    Listed,
     /// No signature for too many lines.
     #[error("ends the longest stretch that may go unsigned")]
     Unsigned,

@@ -37,6 +37,7 @@ pub(super) struct Walk {
 #[derive(Debug)]
 struct Opened {
     key: PublicKey,
+    hash: Digest,
     time: Time,
     previous: Option<Digest>,
 }
@@ -70,7 +71,7 @@ impl Walk {
         if self.broken {
             return Err(self.blame(self.closed || line.prev() == self.head));
         }
-        self.check(line).map_err(|what| self.fault(what))?;
+        self.check(line, hash).map_err(|what| self.fault(what))?;
         self.lines += 1;
         self.head = hash;
         self.unsigned.push_back(hash);
@@ -108,6 +109,7 @@ impl Walk {
             trust: self.options.key.map_or(Trust::OnFile, |_| Trust::Pinned),
             closed: self.closed,
             signed_lines: self.signed_lines,
+            opened: open.hash,
             previous: open.previous,
             head: self.head,
         }
@@ -127,12 +129,12 @@ impl Walk {
         }
     }
 
-    fn check(&mut self, line: Line<'_>) -> Result<(), What> {
+    fn check(&mut self, line: Line<'_>, hash: Digest) -> Result<(), What> {
         if self.closed {
             return Err(What::AfterClose);
         }
         let Some(key) = self.open.as_ref().map(|open| open.key) else {
-            return self.check_open(line);
+            return self.check_open(line, hash);
         };
         let (due, found) = (self.lines, line.seq());
         if due != found {
@@ -154,7 +156,7 @@ impl Walk {
         Ok(())
     }
 
-    fn check_open(&mut self, line: Line<'_>) -> Result<(), What> {
+    fn check_open(&mut self, line: Line<'_>, hash: Digest) -> Result<(), What> {
         let Line::Open(mut line) = line else {
             return Err(What::NotOpen);
         };
@@ -171,13 +173,14 @@ impl Walk {
         if !is_signed(&line.key, Domain::Open, &line, &sig) {
             return Err(What::Signature);
         }
-        self.opened(&line);
+        self.opened(&line, hash);
         Ok(())
     }
 
-    fn opened(&mut self, line: &OpenLine<'_>) {
+    fn opened(&mut self, line: &OpenLine<'_>, hash: Digest) {
         self.open = Some(Opened {
             key: line.key,
+            hash,
             time: line.time,
             previous: Some(line.prev).filter(|prev| *prev != Digest::ZERO),
         });
