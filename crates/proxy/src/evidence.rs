@@ -1,6 +1,7 @@
 //! Where receipts go: a chained log, signed in batches off the crossings' way.
 
 mod files;
+mod ledger;
 mod log;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carboy_engine::{Digest, Durability};
-use carboy_receipt::{PublicKey, Record, Time};
+use carboy_receipt::{Event, PublicKey, Record, Time};
 use parking_lot::Mutex;
 
 pub use files::signing_key;
+pub use ledger::LEDGER_FILE;
+use ledger::Ledger;
 use log::Log;
 
 /// Where a gate's receipts go.
@@ -61,6 +64,14 @@ pub enum EvidenceError {
         /// What is wrong and how to mend it.
         problem: &'static str,
     },
+    /// The ledger of logs cannot be continued.
+    #[error("{path}: {problem}", path = path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        problem: &'static str,
+    },
     /// The system has no randomness for a key.
     #[error("no randomness for a key: {0}")]
     Random(getrandom::Error),
@@ -84,15 +95,24 @@ impl Evidence {
         }
     }
 
-    /// Opens a new log, and makes the installation's key if there is none.
+    /// Opens a new log, lists it in the installation's ledger, and makes key and ledger if there is
+    /// none.
     ///
     /// # Errors
     /// When a directory or file cannot be made, or the key's file is open to others.
     pub fn open(config: &EvidenceConfig<'_>) -> Result<Self, EvidenceError> {
         let signer = files::signing_key(config.state)?;
         let key = signer.public_key();
-        let (file, path) = files::new_log(config.state, config.name, now())?;
-        let log = Arc::new(Log::open(file, &path, signer, config)?);
+        let directory = files::logs_directory(config.state)?;
+        // Held until the log is listed: what the log names as its previous line is the one before.
+        let mut ledger = Ledger::lock(&directory)?;
+        let (file, path) = files::new_log(&directory, config.name, now())?;
+        let log = Log::open(file, &path, signer, config, ledger.head())
+            .and_then(|(log, head)| log.list(&mut ledger, Event::Opened, head).map(|()| log))
+            // A log that is not listed holds nothing, and would be taken for a smuggled one.
+            .inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+        drop(ledger);
+        let log = Arc::new(log);
         let signing = std::thread::Builder::new()
             .name("receipts".into())
             .spawn({
@@ -131,7 +151,10 @@ impl Evidence {
         let Some(log) = &self.log else {
             return Ok(());
         };
-        let closed = log.close(now());
+        let closed = log.close(now()).and_then(|head| match head {
+            Some(head) => log.list(&mut Ledger::lock(log.directory())?, Event::Closed, head),
+            None => Ok(()),
+        });
         let thread = self.signing.lock().take();
         if let Some(thread) = thread {
             // It holds no more than the log, which is closed; a panic there has nothing to add.

@@ -26,7 +26,7 @@ mod upstream;
 
 pub use ca::{CaError, CertificateAuthority};
 pub use dns::{serve_dns_tcp, serve_dns_udp};
-pub use evidence::{Evidence, EvidenceConfig, EvidenceError, signing_key};
+pub use evidence::{Evidence, EvidenceConfig, EvidenceError, LEDGER_FILE, signing_key};
 pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
 pub use interceptor::Interceptor;
 pub use listen::{Listener, Role, serve};

@@ -27,14 +27,19 @@ pub fn signing_key(state: &Path) -> Result<Signer, EvidenceError> {
     read_key(&path)
 }
 
-/// A new file for a log: `receipts/<name>-<start>.jsonl`, mode 0600.
+/// The directory of logs: `receipts/`, made if there is none.
+pub(super) fn logs_directory(state: &Path) -> Result<PathBuf, EvidenceError> {
+    let directory = state.join("receipts");
+    private_directory(&directory)?;
+    Ok(directory)
+}
+
+/// A new file for a log: `<name>-<start>.jsonl`, mode 0600.
 pub(super) fn new_log(
-    state: &Path,
+    directory: &Path,
     name: &str,
     start: Time,
 ) -> Result<(File, PathBuf), EvidenceError> {
-    let directory = state.join("receipts");
-    private_directory(&directory)?;
     let stamp: String = start
         .to_string()
         .chars()
@@ -70,7 +75,9 @@ fn private_directory(path: &Path) -> Result<(), EvidenceError> {
 fn make_key(directory: &Path, path: &Path) -> Result<(), EvidenceError> {
     let mut secret = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(&mut *secret).map_err(EvidenceError::Random)?;
-    let own = directory.join(format!(".receipt.key.{}", std::process::id()));
+    let mut name = [0; 8];
+    getrandom::fill(&mut name).map_err(EvidenceError::Random)?;
+    let own = directory.join(format!(".receipt.key.{:016x}", u64::from_ne_bytes(name)));
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)

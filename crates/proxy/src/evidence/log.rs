@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carboy_engine::Durability;
-use carboy_receipt::{Batch, Chain, Digest, Opening, Record, SignedHead, Signer, Time};
+use carboy_receipt::{
+    Batch, Chain, Digest, Entry, Event, Head, Opening, Record, SignedHead, Signer, Time,
+};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::files::file_error;
+use super::ledger::Ledger;
 use super::{EvidenceConfig, EvidenceError, now};
 
 /// A log being written.
@@ -45,15 +48,17 @@ impl Log {
         path: &Path,
         signer: Signer,
         config: &EvidenceConfig<'_>,
-    ) -> Result<Self, EvidenceError> {
+        previous: Option<Digest>,
+    ) -> Result<(Self, Head), EvidenceError> {
         let mut buffer = Vec::new();
         let opening = Opening {
             time: now(),
             policy: Digest::new(config.policy.0),
-            previous: None,
+            previous,
             version: config.version,
         };
         let chain = Chain::open(&opening, &signer, &mut buffer);
+        let head = chain.head();
         let log = Self {
             state: Mutex::new(State {
                 chain: Some(chain),
@@ -70,7 +75,29 @@ impl Log {
             durability: config.durability,
         };
         log.flush(&mut log.state.lock())?;
-        Ok(log)
+        Ok((log, head))
+    }
+
+    /// Where it and its ledger are.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Lists what happened to the log, whose last line is `head`, in the ledger.
+    pub(super) fn list(
+        &self,
+        ledger: &mut Ledger,
+        event: Event,
+        head: Head,
+    ) -> Result<(), EvidenceError> {
+        let name = self.path.file_name().unwrap_or_default();
+        let entry = Entry {
+            event,
+            log: &name.to_string_lossy(),
+            hash: head.hash,
+            time: now(),
+        };
+        ledger.append(&entry, &self.signer, self.durability == Durability::Synced)
     }
 
     pub(super) fn append(&self, record: Record<'_>) -> Result<(), EvidenceError> {
@@ -81,18 +108,19 @@ impl Log {
         }
     }
 
-    /// Ends the log: its last line is signed and all of it synced.
-    pub(super) fn close(&self, time: Time) -> Result<(), EvidenceError> {
+    /// Ends the log: its last line is signed and all of it synced. Returns that line, once.
+    pub(super) fn close(&self, time: Time) -> Result<Option<Head>, EvidenceError> {
         let mut state = self.state.lock();
         state.closed = true;
         self.due.notify_one();
         let Some(chain) = state.chain.take() else {
-            return Ok(());
+            return Ok(None);
         };
-        let last = chain.close(time, &self.signer, &mut state.buffer).seq;
+        let last = chain.close(time, &self.signer, &mut state.buffer);
         self.flush(&mut state)?;
         drop(state);
-        self.sync(last)
+        self.sync(last.seq)?;
+        Ok(Some(last))
     }
 
     /// Chains a record's line, and hands it to the kernel unless buffered. Returns its number.
