@@ -240,10 +240,11 @@ pub(crate) enum PolicyCommand {
 pub(crate) enum ReceiptsCommand {
     /// Print this installation's public key, for whoever verifies elsewhere
     Key,
-    /// Check every line, the chain and the signatures of a receipts file
+    /// Check every line, the chain and the signatures of a receipts file, or that a directory of
+    /// them is whole
     Verify {
-        /// The receipts [default: the newest file in the state directory]
-        #[arg(value_hint = ValueHint::FilePath)]
+        /// The receipts, or their directory [default: the newest file in the state directory]
+        #[arg(value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
         file: Option<PathBuf>,
         /// The public key, as hexadecimal digits or a file [default: this installation's]
         #[arg(long, value_name = "KEY")]

@@ -1,5 +1,7 @@
 //! `carboy receipts`: verify what was decided, and the key to verify it with.
 
+mod directory;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
@@ -41,21 +43,30 @@ pub(crate) fn run(command: &ReceiptsCommand) -> Result<Outcome> {
                 Some(file) => file.clone(),
                 None => newest(&state)?,
             };
-            let verdict = verify(
-                &file,
-                Verify {
-                    key,
-                    allow_open: *allow_open,
-                },
-            )?;
-            print(&file, &verdict, *format)?;
-            Ok(if verdict.is_ok() {
+            let options = Verify {
+                key,
+                allow_open: *allow_open,
+            };
+            let is_valid = tell(&file, options, *format)?;
+            Ok(if is_valid {
                 Outcome::Clean
             } else {
                 Outcome::Found
             })
         }
     }
+}
+
+/// Verifies a log or a directory of logs, and says whether it is whole.
+fn tell(path: &Path, options: Verify, format: Format) -> Result<bool> {
+    if path.is_dir() {
+        let audit = directory::verify(path, options)?;
+        audit.print(path, format)?;
+        return Ok(audit.is_clean());
+    }
+    let verdict = verify(path, options)?;
+    print(path, &verdict, format)?;
+    Ok(verdict.is_ok())
 }
 
 /// Verifies the newest log below a state directory and says in a line what it holds.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -120,6 +121,69 @@ fn requests_are_forwarded_or_refused_and_recorded() {
         .output()
         .unwrap();
     expect_code(&verified, 0);
+}
+
+#[test]
+fn a_directory_of_receipts_misses_no_log() {
+    let place = Place::new(Who::Me);
+    let world = World::over_http(&place.path(""));
+    let start = || Proxy::start(&place, &world.options(&place));
+    let (first, second) = (start(), start());
+    expect_code(&first.end(Signal::SIGTERM), 0);
+    let third = start();
+    expect_code(&second.end(Signal::SIGTERM), 0);
+    expect_code(&third.end(Signal::SIGTERM), 0);
+
+    let dir = place.state().join("receipts");
+    let verify = || {
+        let mut command = place.carboy();
+        command.args(["receipts", "verify", "--format", "json"]);
+        let output = command.arg(&dir).output().unwrap();
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        (output.status.code().unwrap(), report)
+    };
+    let (code, report) = verify();
+    assert_eq!((code, &report["logs"]), (0, &3.into()), "{report}");
+
+    let mut logs: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|own| own == "jsonl"))
+        .collect();
+    logs.sort();
+    let ledger = dir.join("ledger");
+    let (log, told) = (fs::read(&logs[1]).unwrap(), fs::read(&ledger).unwrap());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let found = |file: &Path, part: &str| {
+        let (code, report) = verify();
+        let problem = &report["problems"][0];
+        assert_eq!(
+            (code, &problem["file"]),
+            (1, &name(file).into()),
+            "{report}"
+        );
+        let what = problem["problem"].as_str().unwrap();
+        assert!(what.contains(part), "{what}");
+    };
+
+    fs::remove_file(&logs[1]).unwrap();
+    found(&logs[1], "is missing");
+    fs::copy(&logs[0], &logs[1]).unwrap();
+    found(&logs[1], "it was replaced");
+    fs::write(&logs[1], &log).unwrap();
+
+    let added = dir.join("proxy-20200101T000000000000Z.jsonl");
+    fs::copy(&logs[0], &added).unwrap();
+    found(&added, "not in the ledger");
+    fs::remove_file(&added).unwrap();
+
+    let lines: Vec<_> = told.split_inclusive(|byte| *byte == b'\n').collect();
+    fs::write(&ledger, [&lines[..2], &lines[3..]].concat().concat()).unwrap();
+    found(&ledger, "a line is missing before it");
+    fs::remove_file(&ledger).unwrap();
+    found(&ledger, "is missing");
+    fs::write(&ledger, &told).unwrap();
+    assert_eq!(verify().0, 0);
 }
 
 #[test]

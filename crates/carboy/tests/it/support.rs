@@ -135,10 +135,11 @@ impl Place {
     pub(crate) fn receipts(&self) -> PathBuf {
         let files: Vec<_> = fs::read_dir(self.state().join("receipts"))
             .unwrap()
-            .map(|it| it.unwrap())
+            .map(|it| it.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|own| own == "jsonl"))
             .collect();
         assert_eq!(files.len(), 1, "one run makes one file");
-        files[0].path()
+        files[0].clone()
     }
 }
 
