@@ -78,8 +78,8 @@ fn refused(address: &str) -> io::Result<String> {
         "late"
     };
     match outcome {
-        // A rejected packet of one's own machine fails in `send`, with this error.
-        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => Ok(speed.into()),
+        // As where nothing listens: clients of UDP know this error, and fall back.
+        Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => Ok(speed.into()),
         Err(cause) => Ok(format!("{speed} {cause}")),
         Ok(answer) => Ok(format!("answered {answer}")),
     }

@@ -16,6 +16,13 @@
 //!     ip daddr 127.0.0.0/8 accept
 //!     ip6 daddr ::1 accept
 //!     meta l4proto tcp reject with tcp reset
+//!     meta l4proto udp accept
+//!     reject with icmpx port-unreachable
+//!   }
+//!   chain unreachable { type filter hook input priority 0; policy drop;
+//!     ct state established,related accept
+//!     ip daddr 127.0.0.0/8 accept
+//!     ip6 daddr ::1 accept
 //!     reject with icmpx port-unreachable
 //!   }
 //! }
@@ -23,6 +30,10 @@
 //!
 //! REDIRECT in the output hook rewrites the destination to 127.0.0.1 or ::1, so what the first
 //! chain took passes the second as loopback.
+//!
+//! What is rejected in the output hook fails in `send`, with `EPERM`, which programs take for a fault of
+//! their own. So UDP, whose every destination is this machine, is rejected where it arrives: `send`
+//! succeeds, and a connected socket then has `ECONNREFUSED`, as where nothing listens.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -43,6 +54,7 @@ const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 const FAMILY_UNSPEC: u8 = 0;
 const FAMILY_INET: u8 = 1;
+const HOOK_INPUT: u32 = 1;
 const HOOK_OUTPUT: u32 = 3;
 const PRIORITY_NAT: i32 = -100;
 const PRIORITY_FILTER: i32 = 0;
@@ -98,10 +110,17 @@ fn batch() -> Vec<(&'static str, Message)> {
             "table",
             message(NEW_TABLE, CREATE, Attributes::default().text(1, TABLE)),
         ),
-        ("nat chain", chain("redirect", "nat", PRIORITY_NAT, ACCEPT)),
         (
-            "filter chain",
-            chain("refuse", "filter", PRIORITY_FILTER, DROP),
+            "nat chain",
+            chain("redirect", "nat", HOOK_OUTPUT, PRIORITY_NAT, ACCEPT),
+        ),
+        (
+            "output chain",
+            chain("refuse", "filter", HOOK_OUTPUT, PRIORITY_FILTER, DROP),
+        ),
+        (
+            "input chain",
+            chain("unreachable", "filter", HOOK_INPUT, PRIORITY_FILTER, DROP),
         ),
     ];
     let redirect = [
@@ -127,6 +146,26 @@ fn batch() -> Vec<(&'static str, Message)> {
         ),
     ];
     let refuse = [
+        ("TCP reset", protocol(TCP).then(reject(REJECT_TCP_RESET))),
+        (
+            "rule that leaves UDP to the input chain",
+            protocol(UDP).then(verdict(ACCEPT)),
+        ),
+    ];
+    let mut add = |chain, (name, what)| all.push((name, rule(chain, what)));
+    redirect.into_iter().for_each(|own| add("redirect", own));
+    own().into_iter().for_each(|own| add("refuse", own));
+    refuse.into_iter().for_each(|own| add("refuse", own));
+    add("refuse", ("reject rule", reject(REJECT_ICMPX)));
+    own().into_iter().for_each(|own| add("unreachable", own));
+    add("unreachable", ("reject rule", reject(REJECT_ICMPX)));
+    all.push(("batch", edge(BATCH_END)));
+    all
+}
+
+/// What stays within the bottle, and what answers it.
+fn own() -> [(&'static str, Expressions); 3] {
+    [
         (
             "rule for known connections",
             known_connection().then(verdict(ACCEPT)),
@@ -139,13 +178,7 @@ fn batch() -> Vec<(&'static str, Message)> {
             "rule that accepts ::1",
             to_loopback_v6().then(verdict(ACCEPT)),
         ),
-        ("TCP reset", protocol(TCP).then(reject(REJECT_TCP_RESET))),
-        ("reject rule", reject(REJECT_ICMPX)),
-    ];
-    all.extend(redirect.map(|(name, what)| (name, rule("redirect", what))));
-    all.extend(refuse.map(|(name, what)| (name, rule("refuse", what))));
-    all.push(("batch", edge(BATCH_END)));
-    all
+    ]
 }
 
 /// `struct nfgenmsg`: family, version, resource id in network order.
@@ -167,14 +200,12 @@ fn message(kind: u16, flags: u16, attributes: Attributes) -> Message {
     Message::new(kind, flags | ACK, &header(FAMILY_INET, 0), attributes)
 }
 
-fn chain(name: &str, kind: &str, priority: i32, policy: u32) -> Message {
-    let hook = Attributes::default()
-        .be32(1, HOOK_OUTPUT)
-        .be32(2, priority as u32);
+fn chain(name: &str, kind: &str, hook: u32, priority: i32, policy: u32) -> Message {
+    let place = Attributes::default().be32(1, hook).be32(2, priority as u32);
     let attributes = Attributes::default()
         .text(1, TABLE)
         .text(3, name)
-        .nest(4, hook)
+        .nest(4, place)
         .be32(5, policy)
         .text(7, kind);
     message(NEW_CHAIN, CREATE, attributes)

@@ -168,6 +168,15 @@ const RULES: &str = "table inet carboy {
 		ip daddr 127.0.0.0/8 accept
 		ip6 daddr ::1 accept
 		meta l4proto tcp reject with tcp reset
+		meta l4proto udp accept
+		reject
+	}
+
+	chain unreachable {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		ip daddr 127.0.0.0/8 accept
+		ip6 daddr ::1 accept
 		reject
 	}
 }
