@@ -9,6 +9,7 @@ mod parent;
 mod reaper;
 mod redirect;
 mod relay;
+mod restorer;
 mod root;
 mod routes;
 mod seccomp;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, Termios};
 
 use super::channel::{Channel, Order};
+use super::restorer::Restorer;
 
 /// Most bytes moved at once in either direction.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -46,7 +47,11 @@ pub fn terminal_is_drawn_on() -> bool {
 }
 
 /// Puts the terminal outside back as it was.
-struct RawMode(Termios);
+struct RawMode {
+    before: Termios,
+    /// Does it if this process is killed. It is let go of last.
+    _restorer: Option<Restorer>,
+}
 
 impl RawMode {
     /// Leaves the terminal alone, and gives `None`, when standard input is none.
@@ -56,11 +61,16 @@ impl RawMode {
             return Ok(None);
         }
         let before = rustix::termios::tcgetattr(&stdin)?;
+        // Where there is no room for another process, `reset` puts the terminal back.
+        let restorer = Restorer::start(&before).ok();
         let mut raw = before.clone();
         raw.make_raw();
         rustix::termios::tcsetattr(&stdin, OptionalActions::Drain, &raw)?;
         RAW.store(true, Ordering::Relaxed);
-        Ok(Some(RawMode(before)))
+        Ok(Some(RawMode {
+            before,
+            _restorer: restorer,
+        }))
     }
 }
 
@@ -68,7 +78,7 @@ impl Drop for RawMode {
     fn drop(&mut self) {
         RAW.store(false, Ordering::Relaxed);
         // If the terminal is gone there is nothing to put back.
-        rustix::termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.0).ok();
+        rustix::termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.before).ok();
     }
 }
 

@@ -79,6 +79,34 @@ pub(super) fn fork() -> io::Result<Option<Pid>> {
     Ok(Pid::from_raw(pid))
 }
 
+/// As [`fork`], in a process that may have other threads. The child may do nothing but system calls
+/// until it ends by [`exit_now`].
+pub(super) fn fork_beside_threads() -> io::Result<Option<Pid>> {
+    // SAFETY: the only caller's child touches no lock, no allocator and no destructor.
+    let pid = unsafe { libc::fork() };
+    check(pid.into())?;
+    Ok(Pid::from_raw(pid))
+}
+
+/// Where [`keep_only`] puts what it keeps: standard output's number.
+const KEPT_FD: RawFd = 1;
+
+/// Closes every descriptor but standard input and `kept`, which [`kept`] then gives. For a process that
+/// has nothing else to do.
+pub(super) fn keep_only(kept: &OwnedFd) -> io::Result<()> {
+    // SAFETY: dup2 on a number that is open; what it replaces, nobody uses any more.
+    check(unsafe { libc::dup2(kept.as_raw_fd(), KEPT_FD) }.into())?;
+    // SAFETY: nothing in this process uses a descriptor above from here on.
+    check(unsafe { libc::syscall(libc::SYS_close_range, KEPT_FD + 1, u32::MAX, 0) })?;
+    Ok(())
+}
+
+/// What [`keep_only`] kept.
+pub(super) fn kept() -> BorrowedFd<'static> {
+    // SAFETY: `keep_only` opened it, and nothing closes it until the process ends.
+    unsafe { BorrowedFd::borrow_raw(KEPT_FD) }
+}
+
 /// Ends this process at once, without destructors or buffers.
 pub(super) fn exit_now(code: u8) -> ! {
     // SAFETY: _exit takes any number and does not return.

@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ("job_control_works", job_control),
     ("ctrl_c_reaches_the_foreground", ctrl_c),
     ("the_terminal_outside_is_put_back", put_back),
+    ("a_kill_puts_the_terminal_outside_back", put_back_by_another),
     ("a_closed_terminal_opens_again", reopen),
     ("a_hang_up_ends_the_bottle", hang_up),
     ("pipes_stay_pipes", mixed),
@@ -210,6 +211,24 @@ fn put_back(stage: &Stage) {
             .local_modes
             .contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     );
+}
+
+fn put_back_by_another(stage: &Stage) {
+    let mut session = Session::start(stage, &["bash", "-c", "echo up; read line"]);
+    session.wait_for("up");
+    let cooked = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+    let is_cooked = |session: &Session| {
+        let settings = rustix::termios::tcgetattr(&session.peer).expect("settings");
+        settings.local_modes.contains(cooked)
+    };
+    assert!(!is_cooked(&session), "raw while it runs");
+    session.child.kill().expect("a kill");
+    session.child.wait().expect("an end");
+    let deadline = Instant::now() + PATIENCE;
+    while !is_cooked(&session) {
+        assert!(Instant::now() < deadline, "it stayed raw");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn reopen(stage: &Stage) {
