@@ -19,13 +19,22 @@ use crate::{tcp, tls};
 /// first (MySQL, SMTP, FTP, SSH do). Every protocol in which the client speaks first has spoken by then.
 const SERVER_FIRST_WAIT: Duration = Duration::from_millis(300);
 
-/// How long any other client may be silent. Nothing but HTTP and TLS can come of it, so this leaves
-/// time for connections that are opened ahead of their use.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Ports whose clients open connections ahead of their use.
+const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
-/// Ports of protocols in which the server speaks first: FTP, SSH, SMTP, POP3, IMAP, submission,
-/// MySQL, VNC. Their clients are told soon that the policy does not list them.
-const SERVER_FIRST_PORTS: [u16; 8] = [21, 22, 25, 110, 143, 587, 3306, 5900];
+/// How long a client of a web port may be silent.
+const WEB_SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How long any other client may. Nothing but HTTP and TLS can come of it, whose clients speak at once;
+/// but the last of hundreds that begin together on a busy machine takes tens of seconds to.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Ports of protocols in which the server speaks first: FTP, SSH, SMTP, POP3, NNTP, IMAP, submission, rsync,
+/// MySQL, `ManageSieve`, VNC, and where they are moved to. Their clients are told soon that the policy does
+/// not list them.
+const SERVER_FIRST_PORTS: [u16; 17] = [
+    21, 22, 25, 110, 119, 143, 587, 873, 2121, 2222, 2525, 3306, 3307, 4190, 5900, 5901, 5902,
+];
 
 /// How long a client on one of these may be silent.
 const SERVER_FIRST_SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -116,9 +125,15 @@ async fn serve<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
 
 /// How long to wait for a client's first word.
 pub(crate) fn silence_of(gate: &Gate, to: &Destination) -> Duration {
-    if gate.allows_tcp(&to.host, to.port) {
+    silence(gate.allows_tcp(&to.host, to.port), to.port)
+}
+
+fn silence(is_listed: bool, port: u16) -> Duration {
+    if is_listed {
         SERVER_FIRST_WAIT
-    } else if SERVER_FIRST_PORTS.contains(&to.port) {
+    } else if WEB_PORTS.contains(&port) {
+        WEB_SILENCE_MAX
+    } else if SERVER_FIRST_PORTS.contains(&port) {
         SERVER_FIRST_SILENCE_MAX
     } else {
         SILENCE_MAX
@@ -128,7 +143,27 @@ pub(crate) fn silence_of(gate: &Gate, to: &Destination) -> Duration {
 /// Whether nothing has come of a stream, nor can: its client has closed it, or has opened it ahead
 /// of an HTTP request that it never made.
 pub(crate) fn is_idle<IO>(gate: &Gate, to: &Destination, peeked: &Peeked<IO>) -> bool {
-    const HTTP_PORTS: [u16; 2] = [80, 443];
-    let is_http = HTTP_PORTS.contains(&to.port) && !gate.allows_tcp(&to.host, to.port);
-    peeked.is_silent() && (peeked.ended || is_http)
+    let is_web = WEB_PORTS.contains(&to.port) && !gate.allows_tcp(&to.host, to.port);
+    peeked.is_silent() && (peeked.ended || is_web)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::silence;
+
+    #[test]
+    fn a_client_that_waits_for_a_server_which_is_not_listed_is_told_soon() {
+        for (is_listed, port, millis) in [
+            (true, 3306, 300),
+            (true, 443, 300),
+            (false, 443, 60_000),
+            (false, 8080, 60_000),
+            (false, 22, 2000),
+            (false, 2222, 2000),
+            (false, 4840, 30_000),
+        ] {
+            let is = silence(is_listed, port).as_millis();
+            assert_eq!(is, millis, "{port}");
+        }
+    }
 }
