@@ -24,23 +24,37 @@ const NAME_LEN_SURE: usize = 6;
 impl SettingSource {
     /// The pattern that this is short for.
     pub(crate) fn pattern(&self) -> PatternSource {
-        let names: Vec<String> = self
-            .names
-            .iter()
-            .map(|n| n.replace(' ', "[ _.-]?"))
-            .collect();
         let is_short = self.names.iter().any(|name| name.len() < NAME_LEN_SURE);
-        let start = if is_short { "(?:^|[^a-zA-Z])" } else { "" };
         let regex = format!(
-            "{start}(?i:(?:{names})[\\w.\\s:{{\\x22'/-]{{0,32}}?(?:{NOUNS})[\\w. -]{{0,12}}\
+            "{start}(?i:{name}[\\w. -]{{0,12}}\
              [\\s\\x22'`=:>,|\\]()\\\\]{{1,8}}(?:(?:is|value|bearer|token|basic)[\\s\\x22'`=:]{{1,4}})?)\
              ({value})(?:[^A-Za-z0-9_+/=-]|$)",
-            names = names.join("|"),
+            start = if is_short { "(?:^|[^a-zA-Z])" } else { "" },
+            name = self.name(),
             value = self.value,
         );
         PatternSource {
             literals: self.names.iter().flat_map(|name| spellings(name)).collect(),
             regex,
+        }
+    }
+
+    /// A name, and after it or as its last word a word for a credential.
+    fn name(&self) -> String {
+        let nouns: Vec<&str> = NOUNS.split('|').collect();
+        let is_whole = |name: &&String| name.rsplit(' ').next().is_some_and(|w| nouns.contains(&w));
+        let any = |names: Vec<&String>| {
+            let names: Vec<_> = names.iter().map(|n| n.replace(' ', "[ _.-]?")).collect();
+            names.join("|")
+        };
+        let whole = any(self.names.iter().filter(is_whole).collect());
+        let noun_after = format!(
+            "(?:{names})[\\w.\\s:{{\\x22'/-]{{0,32}}?(?:{NOUNS})",
+            names = any(self.names.iter().collect()),
+        );
+        match whole.is_empty() {
+            true => noun_after,
+            false => format!("(?:{whole}|{noun_after})"),
         }
     }
 }

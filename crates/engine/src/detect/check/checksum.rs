@@ -10,9 +10,13 @@ pub(crate) fn base58check(value: &[u8]) -> Option<Vec<u8>> {
     (hash[..4] == *checksum).then(|| payload.to_vec())
 }
 
-/// Six base62 digits after the prefix and thirty random ones.
+/// Six base62 digits after the prefix and thirty random ones. A host name has lost its capitals,
+/// and with them what the checksum says.
 pub(super) fn is_github_crc(value: &[u8]) -> bool {
     const DIGITS: usize = 6;
+    if !value.iter().any(u8::is_ascii_uppercase) {
+        return true;
+    }
     let Some(start) = value.iter().position(|b| *b == b'_').map(|at| at + 1) else {
         return false;
     };
@@ -41,8 +45,11 @@ pub(super) fn is_gitlab_crc(value: &[u8]) -> bool {
     number(stated, 36, base36) == Some(u64::from(crc32(body)))
 }
 
-/// `glsa_SECRET_` and eight hexadecimal digits, least byte first.
+/// `glsa_SECRET_` and eight hexadecimal digits, least byte first. Without capitals it says nothing.
 pub(super) fn is_grafana_crc(value: &[u8]) -> bool {
+    if !value.iter().any(u8::is_ascii_uppercase) {
+        return true;
+    }
     let Some((body, stated)) = value.split_last_chunk::<9>() else {
         return false;
     };

@@ -89,8 +89,14 @@ pub(super) fn is_setting(value: &[u8]) -> bool {
         && entropy(value) >= SETTING_ENTROPY_MIN
         && changes(value) * 4 >= value.len()
         && !value.starts_with(b"/")
+        && !is_escaped(value)
         && !value.starts_with(b"$")
         && memchr::memmem::find(value, b"://").is_none()
+}
+
+/// Bytes as a program spells them: a test's vector, which other decodings show.
+fn is_escaped(value: &[u8]) -> bool {
+    value.starts_with(b"\\x") || memchr::memmem::find_iter(value, b"\\x").count() >= 3
 }
 
 /// How often the kind of byte (digit, upper, lower, mark) changes along a value. A capital that

@@ -32,12 +32,14 @@ fn spoil(text: &str, at: usize) -> String {
 
 proptest! {
     #[test]
-    fn base62_checksums(body in "[A-Za-z0-9]{30}", at in 0usize..36) {
+    fn base62_checksums(body in "[A-Z][A-Za-z0-9]{28}[A-Z]", at in 0usize..36) {
         for prefix in ["ghp_", "ghs_", "npm_"] {
             let token = format!("{prefix}{body}{}", digits(crc32(&body), 62, 6, BASE62));
             prop_assert_eq!(Check::GithubCrc.outcome(token.as_bytes()), Outcome::Pass);
             let spoilt = spoil(&token, at);
             prop_assert_eq!(Check::GithubCrc.outcome(spoilt.as_bytes()), Outcome::Doubt);
+            let folded = token.to_lowercase();
+            prop_assert_eq!(Check::GithubCrc.outcome(folded.as_bytes()), Outcome::Pass);
         }
     }
 
@@ -57,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn hexadecimal_checksums(body in "[A-Za-z0-9]{32}", at in 0usize..8) {
+    fn hexadecimal_checksums(body in "[A-Z][A-Za-z0-9]{31}", at in 0usize..8) {
         let head = format!("glsa_{body}");
         let token = format!("{head}_{}", HEXLOWER.encode(&crc32(&head).to_le_bytes()));
         prop_assert_eq!(Check::GrafanaCrc.outcome(token.as_bytes()), Outcome::Pass);
