@@ -2,6 +2,8 @@
 
 mod case;
 mod corpus;
+mod docs;
 mod host;
 mod policy;
+mod secrets;
 mod stream;
