@@ -6,7 +6,7 @@ use carboy_sandbox::{Mount, Replaced};
 
 use crate::environment::{CA_BUNDLE, CA_DIR, JAVA_TRUST_STORE};
 use crate::host::SECRETS;
-use crate::{Error, HostFacts, Spec, trust};
+use crate::{Error, HostFacts, Spec, Starters, trust};
 
 /// Where resolvers are told to ask. Any address would do, since every query is redirected; this
 /// one is from TEST-NET-1 (RFC 5737), so that it belongs to nobody.
@@ -54,6 +54,12 @@ pub(crate) fn system(spec: &Spec, host: &HostFacts) -> Vec<Mount> {
         .chain(&host.hardware_dirs);
     let mut mounts: Vec<Mount> = links.chain(shown.map(|dir| read_only(dir))).collect();
     mounts.push(settings(spec, host));
+    mounts.extend(host.private_usr.iter().map(|(dir, hidden)| Mount::Layered {
+        directory: dir.clone(),
+        replaced: Vec::new(),
+        links: Vec::new(),
+        hidden: hidden.clone(),
+    }));
     mounts
 }
 
@@ -174,6 +180,7 @@ fn certificates(spec: &Spec, host: &HostFacts) -> [Mount; 3] {
 /// Tools that `PATH` needs, and what the user asked to see.
 pub(crate) fn shown(spec: &Spec, host: &HostFacts) -> Result<Vec<Mount>, Error> {
     let mut mounts: Vec<Mount> = host.tools.iter().map(|path| read_only(path)).collect();
+    mounts.extend(host.starters.iter().map(own_starters));
     mounts.extend(search_links(host));
     for path in &spec.read_only {
         check_shown(path, spec)?;
@@ -184,6 +191,18 @@ pub(crate) fn shown(spec: &Spec, host: &HostFacts) -> Result<Vec<Mount>, Error> 
         mounts.push(bind(path, true));
     }
     Ok(mounts)
+}
+
+/// A copy of a toolchain's starters, for its manager to write to: the host's own are never changed.
+fn own_starters(starters: &Starters) -> Mount {
+    let files = starters.scripts.iter().map(|(name, text)| Replaced {
+        path: name.into(),
+        contents: text.clone(),
+    });
+    Mount::Copy {
+        target: starters.dir.clone(),
+        files: files.collect(),
+    }
 }
 
 /// Directories of `PATH` that are links outside what is shown under their own names.

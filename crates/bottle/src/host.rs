@@ -55,6 +55,10 @@ pub(crate) const SECRETS: &[&str] = &[
     ".var",
 ];
 
+/// Where settings are kept below `/usr`. Root's bottle, which the kernel lets read what root owns, must not
+/// see those that are not everyone's. All of `/usr` is too much to search at each start.
+const USR_SETTINGS: &[&str] = &["/usr/local/etc", "/usr/etc"];
+
 /// How deep `/etc` is searched; deeper directories are hidden.
 const ETC_DEPTH_MAX: usize = 16;
 
@@ -74,6 +78,9 @@ pub struct HostFacts {
     pub hardware_dirs: Vec<PathBuf>,
     /// Entries of `/etc`, relative to it, that not everyone may read.
     pub private_etc: Vec<PathBuf>,
+    /// Directories of settings below `/usr`, and entries of each, relative to it, that not everyone may
+    /// read; only those that have such.
+    pub private_usr: Vec<(PathBuf, Vec<PathBuf>)>,
     /// Certificate bundles in `/etc`, relative to it, that exist.
     pub bundles: Vec<PathBuf>,
     /// Java trust stores in `/etc`, relative to it, that exist.
@@ -84,8 +91,19 @@ pub struct HostFacts {
     pub search: Vec<SearchDir>,
     /// Programs' directories and files outside the system's that `PATH` needs, and that exist.
     pub tools: Vec<PathBuf>,
+    /// Directories of starters in `tools`.
+    pub starters: Vec<Starters>,
     /// Places of credentials that exist, and whether each is a directory.
     pub secrets: Vec<(PathBuf, bool)>,
+}
+
+/// A directory of scripts that start the programs of a toolchain's version in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starters {
+    /// Where.
+    pub dir: PathBuf,
+    /// Each script's name and text.
+    pub scripts: Vec<(OsString, Vec<u8>)>,
 }
 
 /// One directory of `PATH`.
@@ -119,21 +137,20 @@ impl HostFacts {
             .filter_map(search_dir)
             .collect();
         let (root_links, system_dirs) = system_dirs();
-        let tools = toolchains::wanted(&home, &search)
-            .into_iter()
-            .filter(|p| p.exists())
-            .collect();
+        let tools = existing(toolchains::wanted(&home, &search).into_iter());
         Ok(HostFacts {
             system_dirs,
             root_links,
             optional_dirs: public_entries(Path::new("/opt")),
             hardware_dirs: existing(HARDWARE_DIRS.iter().map(PathBuf::from)),
             private_etc: private_entries(Path::new("/etc")),
+            private_usr: private_usr(),
             bundles: existing_below(Path::new("/etc"), trust::BUNDLES),
             java_stores: existing_below(Path::new("/etc"), trust::JAVA_STORES),
             system_roots_pem: trust::system_roots(),
             secrets: secrets(&home),
             search,
+            starters: toolchains::starters(&home, &tools),
             tools,
             home,
         })
@@ -230,6 +247,16 @@ fn public_entries(dir: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+fn private_usr() -> Vec<(PathBuf, Vec<PathBuf>)> {
+    let dirs = USR_SETTINGS.iter().map(PathBuf::from);
+    let real = dirs.filter(|dir| dir.is_dir() && !dir.is_symlink());
+    let searched = real.map(|dir| {
+        let hidden = private_entries(&dir);
+        (dir, hidden)
+    });
+    searched.filter(|(_, hidden)| !hidden.is_empty()).collect()
 }
 
 /// Entries below `dir`, relative to it, that others may not read. What cannot be looked at is

@@ -21,7 +21,7 @@ pub use carboy_sandbox::{init_if_requested, original_destination};
 pub use carboy_sandbox::{terminal_is_drawn_on, terminal_is_raw};
 pub use environment::{CA_BUNDLE, PROXY_URL, Variable, environment};
 pub use error::Error;
-pub use host::{HostFacts, SearchDir};
+pub use host::{HostFacts, SearchDir, Starters};
 pub use launch::{Outcome, launch};
 pub use plan::{Plan, plan};
 pub use spec::{Spec, Workspace, WorkspaceMode};

@@ -340,3 +340,30 @@ fn bundles_are_named_by_the_directory_they_are_in() {
         ["out/bin", "own/link.pem", "pki/certs/bundle.crt"].map(PathBuf::from)
     );
 }
+
+#[test]
+fn settings_that_not_everyone_may_read_are_hidden_wherever_they_are() {
+    let host = HostFacts {
+        private_usr: vec![("/usr/local/etc".into(), vec!["backup.key".into()])],
+        ..facts()
+    };
+    let plan = plan(&work(), &host).unwrap();
+    let hidden = plan
+        .confinement
+        .mounts
+        .iter()
+        .filter_map(|mount| match mount {
+            Mount::Layered {
+                directory, hidden, ..
+            } => Some(directory.join(&hidden[0])),
+            _ => None,
+        });
+    let hidden: Vec<_> = hidden.collect();
+    assert_eq!(
+        hidden,
+        [
+            PathBuf::from("/etc/shadow"),
+            PathBuf::from("/usr/local/etc/backup.key")
+        ]
+    );
+}

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use crate::SearchDir;
 use crate::host::SECRETS;
+use crate::{SearchDir, Starters};
 
 /// A tool's place under the home directory, and what is shown when `PATH` leads into it.
 struct Toolchain {
@@ -68,6 +69,21 @@ const TOOLCHAINS: &[Toolchain] = &[
     tool(".local/pipx", &[".local/pipx/venvs", ".local/pipx/shared"]),
 ];
 
+/// Directories of small scripts that start the programs of the version in use. Their managers write them
+/// anew after each install, which fails if they cannot.
+const STARTERS: &[&str] = &[
+    ".pyenv/shims",
+    ".rbenv/shims",
+    ".nodenv/shims",
+    ".goenv/shims",
+];
+
+/// The starters of one directory: more than any set of toolchains has.
+const STARTERS_MAX: usize = 4096;
+
+/// The longest starter: theirs are a few hundred bytes.
+const STARTER_BYTES_MAX: u64 = 16 * 1024;
+
 /// Package trees outside the home directory and outside the system's directories.
 const PREFIXES: &[&str] = &["/home/linuxbrew/.linuxbrew", "/snap"];
 
@@ -86,6 +102,30 @@ pub(crate) fn wanted(home: &Path, search: &[SearchDir]) -> Vec<PathBuf> {
         }
     }
     outermost(found)
+}
+
+/// The directories of starters in `home` that the shown `tools` hold. One that holds anything else, or
+/// too much, is left as it is.
+pub(crate) fn starters(home: &Path, tools: &[PathBuf]) -> Vec<Starters> {
+    let dirs = STARTERS.iter().map(|dir| home.join(dir));
+    dirs.filter(|dir| tools.iter().any(|tool| dir.starts_with(tool)))
+        .filter_map(|dir| read_starters(dir).ok().flatten())
+        .collect()
+}
+
+fn read_starters(dir: PathBuf) -> io::Result<Option<Starters>> {
+    let mut scripts = Vec::new();
+    for entry in fs::read_dir(&dir)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        let is_small = about.is_file() && about.len() <= STARTER_BYTES_MAX;
+        if !is_small || scripts.len() >= STARTERS_MAX {
+            return Ok(None);
+        }
+        scripts.push((entry.file_name(), fs::read(entry.path())?));
+    }
+    scripts.sort();
+    Ok(Some(Starters { dir, scripts }))
 }
 
 fn needed_by(home: &Path, path: &Path) -> Vec<PathBuf> {

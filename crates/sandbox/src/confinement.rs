@@ -118,6 +118,13 @@ pub enum Mount {
         /// Permission bits.
         mode: u32,
     },
+    /// A private directory in memory with these files, which anyone may run.
+    Copy {
+        /// Where.
+        target: PathBuf,
+        /// The files, as paths below `target`, with their contents.
+        files: Vec<Replaced>,
+    },
     /// A process file system of the confinement's own processes, its global controls read-only.
     Proc {
         /// Where.
@@ -130,10 +137,10 @@ pub enum Mount {
     },
 }
 
-/// A file put in the place of a host's.
+/// A file put in the place of a host's, or a copy of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
-    /// Relative to the layered directory.
+    /// Relative to the directory.
     pub path: PathBuf,
     /// What it says.
     #[serde(with = "serde_bytes")]
@@ -203,6 +210,14 @@ impl fmt::Display for Mount {
                 )
             }
             Mount::Tmpfs { target, .. } => write!(f, "{} private, in memory", target.display()),
+            Mount::Copy { target, files } => {
+                write!(
+                    f,
+                    "{} private copy, {} files",
+                    target.display(),
+                    files.len()
+                )
+            }
             Mount::Proc { target } => write!(f, "{} own processes only", target.display()),
             Mount::Devpts { target } => write!(f, "{} own terminals only", target.display()),
         }

@@ -81,6 +81,7 @@ fn prepare(mount: &Mount) -> Result<Option<OwnedFd>> {
             lower, upper, work, ..
         } => overlay(lower, upper, work).map(Some),
         Mount::Tmpfs { mode, .. } => tmpfs(*mode).map(Some),
+        Mount::Copy { .. } => tmpfs(COPY_MODE).map(Some),
         Mount::Proc { .. } => process_files().map(Some),
         Mount::Devpts { .. } => terminals().map(Some),
         Mount::Directory { .. }
@@ -238,14 +239,23 @@ fn place(root: BorrowedFd<'_>, mount: &Mount, tree: Option<OwnedFd>) -> Result<(
         Mount::Bind { target, .. }
         | Mount::Overlay { target, .. }
         | Mount::Tmpfs { target, .. }
+        | Mount::Copy { target, .. }
         | Mount::Proc { target }
         | Mount::Devpts { target } => {
             let Some(tree) = tree else { return Ok(()) };
             put(root, target, tree.as_fd()).map_err(|cause| failed(at(target), &cause))?;
-            if matches!(mount, Mount::Proc { .. }) {
-                protect_proc(root, target)
-            } else {
-                Ok(())
+            match mount {
+                Mount::Proc { .. } => protect_proc(root, target),
+                Mount::Copy { files, .. } => fill(tree.as_fd(), files)
+                    .map_err(|cause| failed(format!("fill {}", target.display()), &cause)),
+                Mount::Bind { .. }
+                | Mount::Overlay { .. }
+                | Mount::Tmpfs { .. }
+                | Mount::Devpts { .. }
+                | Mount::Directory { .. }
+                | Mount::Symlink { .. }
+                | Mount::File { .. }
+                | Mount::Layered { .. } => Ok(()),
             }
         }
     }
@@ -331,10 +341,19 @@ fn write_file(root: BorrowedFd<'_>, path: &Path, contents: &[u8], mode: u32) -> 
     File::from(file).write_all(contents)
 }
 
+fn fill(directory: BorrowedFd<'_>, files: &[Replaced]) -> io::Result<()> {
+    files
+        .iter()
+        .try_for_each(|file| write_file(directory, &file.path, &file.contents, COPY_MODE))
+}
+
 fn link(root: BorrowedFd<'_>, path: &Path, text: &Path) -> io::Result<()> {
     let (parent, name) = split(root, path)?;
     Ok(rustix::fs::symlinkat(text, parent, name)?)
 }
+
+/// The mode of a copied directory, and of what is in it.
+const COPY_MODE: u32 = 0o755;
 
 /// Where a layer is attached while it is put together.
 const STAGING: &str = ".layer";

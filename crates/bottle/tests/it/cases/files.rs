@@ -1,6 +1,7 @@
 //! What the command sees of the machine's files, and what it can change.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Case;
@@ -18,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ("carboy's_state_is_masked", state),
     ("refused_workspaces", refused),
     ("a_named_home_shows_no_credentials", named_home),
+    ("a_toolchain_rebuilds_its_starters_and_no_other", starters),
     ("a_named_root_leads_nowhere", named_root),
     ("devices_are_few_and_work", devices),
     ("the_trust_store_holds_the_bottle's_certificate", trust),
@@ -156,6 +158,29 @@ fn refused(stage: &Stage) {
             dir.display()
         );
     }
+}
+
+fn starters(stage: &Stage) {
+    let pyenv = stage.home().join(".pyenv");
+    let shims = pyenv.join("shims");
+    for dir in [&shims, &pyenv.join("bin")] {
+        fs::create_dir_all(dir).expect("a directory");
+        let tool = dir.join("tool");
+        fs::write(&tool, "#!/bin/sh\necho started\n").expect("a file");
+        fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).expect("a mode");
+    }
+    let script = "tool && cd ~/.pyenv/shims && test -w . && echo x >.new && ln .new other && rm tool && ls && \
+                  ! { echo x >../bin/tool; } 2>/dev/null && ! { echo x >../new; } 2>/dev/null && echo kept";
+    let mut launcher = stage.launcher(&[], &["bash", "-c", script]);
+    let path = format!("{}:/usr/bin:/bin", shims.display());
+    let outcome = launcher.env("PATH", path).output().expect("an end");
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert_eq!(said, "started\nother\nkept\n", "{outcome:?}");
+    let names: Vec<_> = fs::read_dir(&shims)
+        .expect("the host's own")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(names, ["tool"]);
 }
 
 fn named_home(stage: &Stage) {
