@@ -55,7 +55,7 @@ impl Chain {
             version: opening.version.into(),
         };
         open.sig = Some(signer.sign_statement(Domain::Open, &open));
-        let hash = write(&open, out);
+        let hash = write(out, |out| line::encode(&open, out));
         Self {
             head: Head { seq: 0, hash },
             unsigned: 0,
@@ -71,7 +71,7 @@ impl Chain {
         self.refusals += u64::from(record.decision == Decision::Block);
         self.unsigned += 1;
         let line = CrossingLine::new(record, self.head.seq + 1, self.head.hash);
-        self.advance(&line, out)
+        self.advance(out, |out| line.write(out))
     }
 
     /// The last line so far, for [`Signer::sign`].
@@ -98,7 +98,7 @@ impl Chain {
             v: FORMAT,
         };
         self.unsigned = newer.min(self.unsigned);
-        self.advance(&line, out)
+        self.advance(out, |out| line::encode(&line, out))
     }
 
     /// Ends the log: appends its last line, signed, with the totals. The head that it returns is
@@ -116,22 +116,22 @@ impl Chain {
             v: FORMAT,
         };
         close.sig = Some(signer.sign_statement(Domain::Close, &close));
-        self.advance(&close, out)
+        self.advance(out, |out| line::encode(&close, out))
     }
 
-    fn advance<T: serde::Serialize>(&mut self, line: &T, out: &mut Vec<u8>) -> Head {
+    fn advance(&mut self, out: &mut Vec<u8>, line: impl FnOnce(&mut Vec<u8>)) -> Head {
         self.head = Head {
             seq: self.head.seq + 1,
-            hash: write(line, out),
+            hash: write(out, line),
         };
         self.head
     }
 }
 
 /// Appends a line and its end, and returns the line's hash.
-fn write<T: serde::Serialize>(line: &T, out: &mut Vec<u8>) -> Digest {
+fn write(out: &mut Vec<u8>, line: impl FnOnce(&mut Vec<u8>)) -> Digest {
     let start = out.len();
-    line::encode(line, out);
+    line(out);
     let hash = Digest::of(&out[start..]);
     out.push(b'\n');
     hash

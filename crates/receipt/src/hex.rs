@@ -27,7 +27,7 @@ pub type Fingerprint = Hex<8>;
 pub(crate) type Signature = Hex<64>;
 
 /// The longest value written in hexadecimal: a signature's digits.
-const DIGITS_MAX: usize = 128;
+pub(crate) const DIGITS_MAX: usize = 128;
 
 impl<const N: usize> Hex<N> {
     /// Wraps bytes.
@@ -40,7 +40,7 @@ impl<const N: usize> Hex<N> {
         &self.0
     }
 
-    fn digits<'b>(&self, buffer: &'b mut [u8; DIGITS_MAX]) -> &'b str {
+    pub(crate) fn digits<'b>(&self, buffer: &'b mut [u8; DIGITS_MAX]) -> &'b str {
         let digits = &mut buffer[..2 * N];
         HEXLOWER.encode_mut(&self.0, digits);
         std::str::from_utf8(digits).expect("hexadecimal digits are ASCII")

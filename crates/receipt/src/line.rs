@@ -4,6 +4,8 @@
 //! the canonical form of RFC 8785: all names are ASCII, all numbers are integers below 2^53, and
 //! both escape strings alike. A test compares every kind of line with a canonicalizer.
 
+mod crossing;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 

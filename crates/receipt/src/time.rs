@@ -39,6 +39,12 @@ impl Time {
         self.0
     }
 
+    /// Shows the text of it to `reader`.
+    pub(crate) fn with_text<T>(self, reader: impl FnOnce(&str) -> T) -> T {
+        let text = self.text();
+        reader(std::str::from_utf8(&text).expect("digits and marks are ASCII"))
+    }
+
     fn text(self) -> [u8; TEXT_BYTES] {
         let seconds = self.0 / MICROS_PER_SECOND;
         let (year, month, day) = civil(seconds / SECONDS_PER_DAY);
@@ -113,14 +119,13 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.text()).expect("digits and marks are ASCII"))
+        self.with_text(|text| f.write_str(text))
     }
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.text();
-        serializer.serialize_str(std::str::from_utf8(&text).expect("digits and marks are ASCII"))
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 
