@@ -359,8 +359,7 @@ impl Pass {
             | SurfaceKind::Header
             | SurfaceKind::Trailer => {}
         }
-        let gate = Arc::clone(&self.gate);
-        let inspection = self.inspection()?;
+        let (gate, inspection) = self.inspection()?;
         let step = inspection.push(next, &gate.session, gate.clock.now());
         self.take_step(step)
     }
@@ -371,8 +370,8 @@ impl Pass {
     /// # Errors
     /// The refusal; nothing held may leave.
     pub fn pause(&mut self) -> Result<usize, Refused> {
-        let gate = Arc::clone(&self.gate);
-        let step = self.inspection()?.pause(&gate.session, gate.clock.now());
+        let (gate, inspection) = self.inspection()?;
+        let step = inspection.pause(&gate.session, gate.clock.now());
         self.take_step(step)
     }
 
@@ -382,8 +381,8 @@ impl Pass {
     /// # Errors
     /// The refusal: by the policy, by an address, or because the name did not resolve.
     pub async fn connect(&mut self) -> Result<Permit, Refused> {
-        let gate = Arc::clone(&self.gate);
-        let mut step = self.inspection()?.connect(&gate.session, gate.clock.now());
+        let (gate, inspection) = self.inspection()?;
+        let mut step = inspection.connect(&gate.session, gate.clock.now());
         loop {
             match step {
                 Step::Connect(permit) => {
@@ -391,10 +390,10 @@ impl Pass {
                     return Ok(permit);
                 }
                 Step::Ask(Question::Resolve(host)) => {
-                    let found = gate.resolver.resolve(&host).await;
+                    let found = self.gate.resolver.resolve(&host).await;
                     let addresses = found.map_err(|fault| self.end_with(fault))?;
                     let answer = Answer::Addresses(addresses);
-                    let inspection = self.inspection()?;
+                    let (gate, inspection) = self.inspection()?;
                     step = inspection.answer(answer, &gate.session, gate.clock.now());
                 }
                 Step::Stop => return Err(self.end()),
@@ -467,9 +466,9 @@ impl Pass {
         }
     }
 
-    fn inspection(&mut self) -> Result<&mut Inspection, Refused> {
+    fn inspection(&mut self) -> Result<(&Gate, &mut Inspection), Refused> {
         match &mut self.state {
-            State::Open(inspection) => Ok(inspection),
+            State::Open(inspection) => Ok((&self.gate, inspection)),
             State::Refused(refused) => Err(refused.clone()),
             State::Closed => Err(Refused {
                 id: self.id,

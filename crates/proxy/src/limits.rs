@@ -42,8 +42,9 @@ pub const ADDRESSES_MAX: usize = 32;
 /// Node 16 KiB), doubled for cookies and tokens.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// The header fields of one head.
-pub const HEADERS_MAX: usize = 128;
+/// The header fields of one head: the HTTP/1 library's own bound, for which it keeps room on its
+/// stack. Any other makes it allocate for every head.
+pub const HEADERS_MAX: usize = 100;
 
 /// The bytes of one body that may be held while the engine has not let them go. It covers the
 /// engine's own window and one read.

@@ -57,7 +57,7 @@ impl Resolver {
             ))
         })?;
         // The trailing dot keeps the system's search domains out of it.
-        let lookup = system.lookup_ip(format!("{name}."));
+        let lookup = Box::pin(system.lookup_ip(format!("{name}.")));
         let found = tokio::time::timeout(RESOLVE_TIMEOUT, lookup)
             .await
             .map_err(|_| Fault::Unresolved(format!("{name}: no answer in {RESOLVE_TIMEOUT:?}")))?

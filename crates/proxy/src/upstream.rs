@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::limits::{
-    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX, HEADERS_MAX,
+    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX,
     TLS_HANDSHAKE_TIMEOUT,
 };
 use crate::roots;
@@ -91,26 +91,28 @@ impl Upstream {
         }
     }
 
-    /// A new HTTP connection.
+    /// A new HTTP connection. Boxed: most exchanges do not dial, and need not carry its room.
     pub(crate) async fn dial_http(&self, permit: &Permit) -> Result<Lease, Fault> {
-        let connection = match permit.target().scheme {
+        let connection = Box::pin(self.speak_http(permit)).await?;
+        Ok(self.pool.lease(connection, permit, false))
+    }
+
+    async fn speak_http(&self, permit: &Permit) -> Result<Connection, Fault> {
+        match permit.target().scheme {
             Scheme::Http => {
                 let stream = self.tcp(permit).await?;
                 let address = peer(&stream, permit)?;
-                speak_http1(stream, address, permit).await?
+                speak_http1(stream, address, permit).await
             }
             Scheme::Https | Scheme::Tls => {
                 let stream = self.tls(permit).await?;
                 let address = peer(stream.get_ref().0, permit)?;
-                speak_http1(stream, address, permit).await?
+                speak_http1(stream, address, permit).await
             }
-            Scheme::Tcp | Scheme::Dns => {
-                return Err(Fault::Unsupported(
-                    "HTTP to a target that does not speak it".into(),
-                ));
-            }
-        };
-        Ok(self.pool.lease(connection, permit, false))
+            Scheme::Tcp | Scheme::Dns => Err(Fault::Unsupported(
+                "HTTP to a target that does not speak it".into(),
+            )),
+        }
     }
 
     /// Closes kept connections that were idle for too long.
@@ -133,7 +135,6 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new()
-        .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))
         .await

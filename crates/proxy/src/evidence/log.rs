@@ -1,5 +1,5 @@
-//! One log: lines are chained under a short lock, signed by a thread of its own, and synced in
-//! groups.
+//! One log: lines are chained under a short lock, handed to the kernel and synced in groups, and
+//! signed by a thread of its own.
 
 use std::fmt;
 use std::fs::File;
@@ -24,6 +24,8 @@ pub(super) struct Log {
     state: Mutex<State>,
     /// Told when the first line waits for its signature, when a batch is full, and at the end.
     due: Condvar,
+    /// What the kernel has. Whoever holds it writes for all that wait.
+    written: Mutex<Written>,
     /// The last line known to be on the disk. Whoever holds it syncs for all that wait.
     synced: Mutex<u64>,
     file: File,
@@ -34,12 +36,21 @@ pub(super) struct Log {
 
 struct State {
     chain: Option<Chain>,
-    /// Lines that the kernel does not have yet.
+    /// The last line of the chain.
+    last: u64,
+    /// Lines that nobody hands to the kernel yet.
     buffer: Vec<u8>,
     given_up: Option<Arc<str>>,
     /// Since when a line waits for its signature.
     waiting: Option<Instant>,
     closed: bool,
+}
+
+struct Written {
+    /// The last line that the kernel has; none before the first.
+    last: Option<u64>,
+    /// What is being written.
+    lines: Vec<u8>,
 }
 
 impl Log {
@@ -61,6 +72,7 @@ impl Log {
         let head = chain.head();
         let log = Self {
             state: Mutex::new(State {
+                last: head.seq,
                 chain: Some(chain),
                 buffer,
                 given_up: None,
@@ -68,13 +80,17 @@ impl Log {
                 closed: false,
             }),
             due: Condvar::new(),
+            written: Mutex::new(Written {
+                last: None,
+                lines: Vec::new(),
+            }),
             synced: Mutex::new(0),
             file,
             path: path.to_owned(),
             signer,
             durability: config.durability,
         };
-        log.flush(&mut log.state.lock())?;
+        log.write(head.seq)?;
         Ok((log, head))
     }
 
@@ -100,11 +116,16 @@ impl Log {
         ledger.append(&entry, &self.signer, self.durability == Durability::Synced)
     }
 
+    /// Appends a line. When it returns, the line is as safe as the durability says.
     pub(super) fn append(&self, record: Record<'_>) -> Result<(), EvidenceError> {
-        let line = self.write(record)?;
+        let (line, buffered) = self.chain(record)?;
         match self.durability {
-            Durability::Buffered | Durability::Written => Ok(()),
-            Durability::Synced => blocking(|| self.sync(line)),
+            Durability::Buffered if buffered < BUFFER_BYTES_MAX => Ok(()),
+            Durability::Buffered | Durability::Written => self.write(line),
+            Durability::Synced => {
+                self.write(line)?;
+                blocking(|| self.sync(line))
+            }
         }
     }
 
@@ -117,31 +138,28 @@ impl Log {
             return Ok(None);
         };
         let last = chain.close(time, &self.signer, &mut state.buffer);
-        self.flush(&mut state)?;
+        state.last = last.seq;
         drop(state);
+        self.write(last.seq)?;
         self.sync(last.seq)?;
         Ok(Some(last))
     }
 
-    /// Chains a record's line, and hands it to the kernel unless buffered. Returns its number.
-    fn write(&self, record: Record<'_>) -> Result<u64, EvidenceError> {
+    /// Chains a record's line. Returns its number, and how many bytes nobody has written yet.
+    fn chain(&self, record: Record<'_>) -> Result<(u64, usize), EvidenceError> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(why) = &state.given_up {
             return Err(EvidenceError::GivenUp(Arc::clone(why)));
         }
         let chain = state.chain.as_mut().ok_or(EvidenceError::Closed)?;
-        let line = chain.append(record, &mut state.buffer).seq;
+        state.last = chain.append(record, &mut state.buffer).seq;
         let is_full = chain.unsigned() == Batch::default().crossings_max;
         if state.waiting.is_none() || is_full {
             state.waiting.get_or_insert_with(Instant::now);
             self.due.notify_one();
         }
-        let may_wait = self.durability == Durability::Buffered;
-        if !may_wait || state.buffer.len() >= BUFFER_BYTES_MAX {
-            self.flush(state)?;
-        }
-        Ok(line)
+        Ok((state.last, state.buffer.len()))
     }
 
     /// Signs and writes until the log is closed. Runs on a thread of its own.
@@ -165,35 +183,56 @@ impl Log {
             };
             state.waiting = None;
             drop(state);
-            let signed = self.signer.sign(head, now());
+            if let Err(error) = self.seal(self.signer.sign(head, now())) {
+                // It shows at the next receipt.
+                tracing::error!(%error, "the receipts' log failed");
+            }
             state = self.state.lock();
-            self.seal(&mut state, signed);
         }
     }
 
-    /// Appends a signed head. A failed write shows at the next receipt.
-    fn seal(&self, state: &mut State, signed: SignedHead) {
+    /// Appends a signed head.
+    fn seal(&self, signed: SignedHead) -> Result<(), EvidenceError> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let Some(chain) = state.chain.as_mut() else {
-            return;
+            return Ok(());
         };
-        chain.seal(signed, &mut state.buffer);
+        state.last = chain.seal(signed, &mut state.buffer).seq;
         if chain.unsigned() > 0 {
             state.waiting.get_or_insert_with(Instant::now);
         }
-        if let Err(error) = self.flush(state) {
-            tracing::error!(%error, "the receipts' log failed");
-        }
+        let line = state.last;
+        drop(guard);
+        self.write(line)
     }
 
-    /// Hands the buffer to the kernel. After a failure the log may end in half a line, so that
-    /// nothing may follow.
-    fn flush(&self, state: &mut State) -> Result<(), EvidenceError> {
-        let written = (&self.file).write_all(&state.buffer);
-        state.buffer.clear();
-        written.map_err(|source| {
-            state.given_up = Some(source.to_string().into());
-            file_error(&self.path, source)
-        })
+    /// Waits until the kernel has a line. The first that comes writes for all behind it.
+    fn write(&self, line: u64) -> Result<(), EvidenceError> {
+        let mut written = self.written.lock();
+        let Written { last, lines } = &mut *written;
+        if last.is_some_and(|last| last >= line) {
+            return Ok(());
+        }
+        let newest = {
+            let mut state = self.state.lock();
+            if let Some(why) = &state.given_up {
+                return Err(EvidenceError::GivenUp(Arc::clone(why)));
+            }
+            std::mem::swap(&mut state.buffer, lines);
+            state.last
+        };
+        let outcome = (&self.file).write_all(lines);
+        lines.clear();
+        outcome.map_err(|source| self.give_up(source))?;
+        *last = Some(newest);
+        Ok(())
+    }
+
+    /// After a failure the log may end in half a line, so that nothing may follow.
+    fn give_up(&self, source: std::io::Error) -> EvidenceError {
+        self.state.lock().given_up = Some(source.to_string().into());
+        file_error(&self.path, source)
     }
 
     /// Waits until a line is on the disk. The first that comes syncs for all behind it.
@@ -202,14 +241,10 @@ impl Log {
         if *synced >= line {
             return Ok(());
         }
-        let newest = {
-            let state = self.state.lock();
-            state.chain.as_ref().map_or(line, |chain| chain.head().seq)
-        };
-        self.file.sync_data().map_err(|source| {
-            self.state.lock().given_up = Some(source.to_string().into());
-            file_error(&self.path, source)
-        })?;
+        let newest = self.written.lock().last.unwrap_or(line);
+        self.file
+            .sync_data()
+            .map_err(|source| self.give_up(source))?;
         *synced = newest;
         Ok(())
     }
@@ -234,3 +269,6 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// The shortest wait for a batch, so that a clock's rounding does not spin.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

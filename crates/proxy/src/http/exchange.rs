@@ -31,7 +31,7 @@ pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Res
     } else if request.method() == Method::CONNECT && client.origin == Origin::Forward {
         connect::open(client, request)
     } else if let Some(page) = own::Page::of(client, &request) {
-        Ok(page.answer(client).await)
+        Ok(Box::pin(page.answer(client)).await)
     } else {
         forward(client, request).await
     };
@@ -114,7 +114,10 @@ impl Ask {
                 self.pass.close()?;
                 send_bare(gate, &permit, lease, self.head).await
             }
-            Some(body) => send_with_body(gate, &permit, lease, self.head, self.pass, body).await,
+            Some(body) => {
+                let sending = send_with_body(gate, &permit, lease, self.head, self.pass, body);
+                Box::pin(sending).await
+            }
         };
         match sent {
             Ok((response, lease)) => answer(gate, &asked, form, response, lease).await,

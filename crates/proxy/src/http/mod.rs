@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) use body::Body;
 
 use crate::gate::Gate;
-use crate::limits::{CLIENT_IDLE_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::limits::{CLIENT_IDLE_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX};
 use connect::Tunnel;
 use guard::{ConnectionState, Guard};
 
@@ -81,7 +81,6 @@ where
         http1::Builder::new()
             // The guard keeps the time: it tells an idle connection from a half-sent head.
             .header_read_timeout(None)
-            .max_headers(HEADERS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .serve_connection(io, service)
             .with_upgrades()
@@ -151,7 +150,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let busy = client.state.begin();
-    let mut response = exchange::exchange(&client, request).await;
+    // Boxed, so that a connection without a request does not keep room for one.
+    let mut response = Box::pin(exchange::exchange(&client, request)).await;
     response.body_mut().keep(busy);
     Ok(response)
 }
