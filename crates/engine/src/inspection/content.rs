@@ -1,6 +1,6 @@
 //! What a crossing holds: each kind of surface, and streams.
 
-use super::Inspection;
+use super::{Engine, Inspection};
 use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
 use crate::finding::{Action, Class, Finding, Locus, Severity};
 use crate::host::Host;
@@ -245,9 +245,16 @@ impl Inspection {
         found: &mut Vec<Sighting>,
     ) -> Result<(), BudgetSpent> {
         let direction = self.kind.direction();
-        self.engine
-            .scanner
-            .scan(kind, direction, bytes, &mut self.budget, found)
+        let Engine { scanner, clean, .. } = &*self.engine;
+        if clean.has(kind, direction, bytes) {
+            self.budget.earn(bytes.len());
+            return Ok(());
+        }
+        scanner.scan(kind, direction, bytes, &mut self.budget, found)?;
+        if found.is_empty() {
+            clean.keep(kind, direction, bytes);
+        }
+        Ok(())
     }
 
     pub(super) fn settle_scan(&mut self, scanned: Result<(), BudgetSpent>, kind: SurfaceKind) {

@@ -1,5 +1,6 @@
 //! The order of checks, once for every adapter.
 
+mod clean;
 mod content;
 mod joined;
 mod route;
@@ -19,6 +20,7 @@ use crate::scan::{Budget, Scanner, Stream};
 use crate::session::{Meter, Session};
 use crate::verdict::{Fault, Permit, Verdict};
 
+use clean::Clean;
 use joined::Joined;
 
 /// A compiled policy and its rules: what judges. Immutable; a reload makes a new one.
@@ -27,6 +29,7 @@ pub struct Engine {
     policy: Policy,
     scanner: Scanner,
     homes: HashMap<&'static str, Home>,
+    clean: Clean,
 }
 
 /// What the shell must do next.
@@ -92,6 +95,7 @@ impl Engine {
             policy,
             scanner: Scanner::new(key),
             homes,
+            clean: Clean::default(),
         }
     }
 

@@ -5,5 +5,6 @@ mod corpus;
 mod docs;
 mod host;
 mod policy;
+mod repeat;
 mod secrets;
 mod stream;

@@ -1,0 +1,50 @@
+//! What was judged before is judged the same again, though clean surfaces are scanned only once.
+
+use std::sync::Arc;
+
+use carboy_engine::{
+    Crossing, CrossingKind, Decision, Engine, Host, Policy, Scheme, Session, Step, Surface,
+    SurfaceKind, Target, Time,
+};
+
+const NOW: Time = Time {
+    elapsed: std::time::Duration::ZERO,
+    unix_seconds: 1_767_225_600,
+};
+
+/// Whether a request with one header is blocked.
+fn is_blocked(engine: &Arc<Engine>, value: &str) -> bool {
+    let target = Target {
+        scheme: Scheme::Https,
+        host: Host::parse("sink.example").expect("a host"),
+        port: 443,
+    };
+    let head = Crossing {
+        kind: CrossingKind::HttpRequest,
+        target: &target,
+        method: Some("GET"),
+    };
+    let session = Session::default();
+    let (mut inspection, _) = engine.open(head, &session, NOW);
+    let header = Surface {
+        kind: SurfaceKind::Header,
+        name: "x-note",
+        bytes: value.as_bytes(),
+    };
+    let stopped = matches!(inspection.push(header, &session, NOW), Step::Stop);
+    let verdict = inspection.finish(&session, NOW);
+    assert_eq!(stopped, matches!(verdict.decision, Decision::Block(_)));
+    stopped
+}
+
+#[test]
+fn a_repeated_header_is_judged_as_at_first() {
+    let engine = Arc::new(Engine::new(Policy::balanced(), [7; 32]));
+    // In two parts, so that no scanner takes this file for a leak.
+    let token = format!("{}{}", "ghp_", "0123456789abcdefghijABCDEFGHIJ012345");
+    for round in 0..3 {
+        assert!(!is_blocked(&engine, "a plain note"), "round {round}");
+        assert!(is_blocked(&engine, &token), "round {round}");
+        assert!(is_blocked(&engine, &format!("a plain note {token}")));
+    }
+}
