@@ -1,6 +1,6 @@
 //! Limits: rates, time, and clients that cannot tell where a body ends.
 
-use carboy_proxy::limits::BODY_HOLD_BYTES_MAX;
+use carboy_proxy::limits::{BODY_HOLD_BYTES_MAX, HEADERS_MAX};
 
 use crate::support::{OPEN, Stand, Upstreams, body, status};
 
@@ -72,5 +72,23 @@ async fn an_http_1_0_client_never_takes_a_part_for_the_whole() {
     assert_eq!(body(&response), "whole", "{response}");
     let response = stand.ask(ask(&long)).await;
     assert_eq!(status(&response), 501, "{response}");
+    stand.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_has_so_many_fields_and_no_more() {
+    let answering = |fields: usize| {
+        let more: String = (1..fields).map(|n| format!("x-{n}: v\r\n")).collect();
+        Upstreams::saying(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{more}\r\n"
+        ))
+    };
+    let (full, over) = (
+        answering(HEADERS_MAX).await,
+        answering(HEADERS_MAX + 1).await,
+    );
+    let stand = Stand::open(OPEN).await;
+    assert_eq!(status(&stand.get(&full.url("/")).await), 200);
+    assert_eq!(status(&stand.get(&over.url("/")).await), 502);
     stand.finish().await;
 }
