@@ -6,6 +6,8 @@ mod emit;
 mod fold;
 #[path = "build/gate.rs"]
 mod gate;
+#[path = "build/reach.rs"]
+mod reach;
 #[path = "build/require.rs"]
 mod require;
 #[path = "build/setting.rs"]
@@ -13,7 +15,6 @@ mod setting;
 #[path = "build/source.rs"]
 mod source;
 
-use source::Direction;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -23,24 +24,31 @@ fn main() {
     println!("cargo:rerun-if-changed=build");
     let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
-    let outbound = gate::build(&rules, Direction::Outbound);
-    let inbound = gate::build(&rules, Direction::Inbound);
+    let [plain, wide] = gate::build(&rules);
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("published.rs", emit::published(&published));
     write("examples.rs", emit::examples(&rules));
     let gates = [
-        format!("const ROW: usize = {};\n", gate::ROW),
         format!("const SLOTS: usize = {};\n", gate::SLOTS),
-        emit::gate("OUTBOUND", "outbound.bin", &outbound),
-        emit::gate("INBOUND", "inbound.bin", &inbound),
+        format!("static FOLD: [u8; 256] = {:?};\n", folds()),
+        emit::gate("PLAIN", "plain.bin", &plain),
+        emit::gate("WIDE", "wide.bin", &wide),
     ];
     write("gate.rs", gates.concat());
-    write("outbound.bin", outbound.table);
-    write("inbound.bin", inbound.table);
+    write("plain.bin", bytes(&plain.table));
+    write("wide.bin", bytes(&wide.table));
     write("fold.rs", emit::fold(&fold));
     write("fold-pages.bin", fold.pages);
     write("fold-entries.bin", fold.entries);
+}
+
+fn folds() -> Vec<u8> {
+    (0..=255).map(gate::fold).collect()
+}
+
+fn bytes(table: &[u16]) -> Vec<u8> {
+    table.iter().flat_map(|next| next.to_le_bytes()).collect()
 }
 
 fn write(name: &str, content: impl AsRef<[u8]>) {

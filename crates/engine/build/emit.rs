@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::fold::Fold;
-use crate::gate::{self, Gate};
+use crate::gate::{self, Gate, Wake};
+use crate::reach;
 use crate::source::{HomeSurface, RuleSource};
 
 /// Stands for nothing in an example, so that no scanner takes the rule file for a leak.
@@ -17,10 +18,12 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
         for pattern in rule.patterns() {
             let (regex, literals) = (&pattern.regex, &pattern.literals);
             let groups = 1 + gate::extra_groups(regex).len();
+            let reach = reach::reach(regex, literals);
+            let is_anchored = reach::is_anchored(regex, literals);
             writeln!(
                 patterns,
                 "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?}, \
-                 groups: {groups} }},"
+                 groups: {groups}, reach: {reach}, is_anchored: {is_anchored} }},"
             )
             .expect("a String takes all");
         }
@@ -99,20 +102,60 @@ pub(crate) fn examples(rules: &[RuleSource]) -> String {
     out
 }
 
-/// A static `Gate` with its classes, table and wakes; the table is a file of its own.
+/// A static `Gate`. Its table is a file of its own, of two bytes an entry, little-endian.
 pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let Gate {
         classes,
+        row_bits,
+        table,
         accept,
-        wakes,
         ..
     } = gate;
-    let wakes: String = wakes.iter().map(|slots| format!("&{slots:?},\n")).collect();
+    let len = table.len();
+    let (wakes, starts, tails) = wakes(gate);
     format!(
-        "static {name}: Gate = Gate {{\nclasses: {classes:?},\naccept: {accept},\n\
-         table: rows(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
-         wakes: &[\n{wakes}],\n}};\n"
+        "static {name}: Gate<{row_bits}, {len}> = Gate {{\nclasses: {classes:?},\n\
+         accept: {accept},\n\
+         table: entries(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
+         wakes: &[\n{wakes}],\nstarts: &{starts:?},\ntails: &{tails:?},\n}};\n"
     )
+}
+
+/// All wakes in a row, where those of each accepting state start, and all tails in a row.
+fn wakes(gate: &Gate) -> (String, Vec<u16>, Vec<u8>) {
+    let (mut text, mut starts, mut tails) = (String::new(), vec![0u16], Vec::new());
+    let mut count = 0;
+    for wakes in &gate.wakes {
+        for wake in wakes {
+            let tail = place(&mut tails, &wake.tail);
+            let Wake {
+                slot,
+                ways,
+                head_len,
+                ..
+            } = wake;
+            writeln!(
+                text,
+                "Wake {{ slot: {slot}, ways: {ways:?}, head_len: {head_len}, tail: {tail}, \
+                 tail_len: {} }},",
+                wake.tail.len()
+            )
+            .expect("a String takes all");
+        }
+        count += wakes.len();
+        starts.push(u16::try_from(count).expect("fewer than 65536 wakes"));
+    }
+    (text, starts, tails)
+}
+
+/// Where a tail is among the others; it is added where it is not.
+fn place(tails: &mut Vec<u8>, tail: &[u8]) -> u32 {
+    let known = tails.windows(tail.len().max(1)).position(|t| t == tail);
+    let at = known.unwrap_or(tails.len());
+    if known.is_none() {
+        tails.extend_from_slice(tail);
+    }
+    at as u32
 }
 
 /// `TEXTS`; the pages and entries are files of their own.

@@ -1,4 +1,4 @@
-//! The literals of all rules as one automaton: Aho-Corasick (Aho and Corasick, 1975), made fully
+//! The literals of all rules as automata: Aho-Corasick (Aho and Corasick, 1975), made fully
 //! deterministic, with case and white space folded in its byte classes.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,27 +9,60 @@ use crate::source::{Direction, RuleSource};
 /// Groups of literals of one pattern: its own, and up to two that its regex cannot match without.
 pub(crate) const SLOTS: usize = 3;
 
-/// The files that the automaton is included from.
+/// The automaton knows so many bytes of a literal; the rest, its tail, is compared where these are
+/// found. Longer would make the table several times as large, and the sweep wait for memory.
+const HEAD_MAX: usize = 8;
+
+/// What ends at an accepting state.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wake {
+    /// One group of one pattern: `pattern * SLOTS + group`.
+    pub(crate) slot: u16,
+    /// Whether it is looked for on the way out, and on the way in.
+    pub(crate) ways: [bool; 2],
+    /// The bytes from its beginning to the accepting state.
+    pub(crate) head_len: u8,
+    /// What must follow.
+    pub(crate) tail: Vec<u8>,
+}
+
+/// One automaton.
 pub(crate) struct Gate {
     /// The class of each byte.
     pub(crate) classes: [u8; 256],
-    /// `next[state][class]`, each two bytes, little-endian; a row has [`ROW`] entries. Accepting states come last.
-    pub(crate) table: Vec<u8>,
+    /// Two to this power is the length of a row.
+    pub(crate) row_bits: u32,
+    /// `next[state][class]`. Accepting states come last. Filled up to a power of two.
+    pub(crate) table: Vec<u16>,
     /// The first accepting state.
     pub(crate) accept: u16,
-    /// Of each accepting state, the patterns and groups whose literals end there, as
-    /// `pattern * SLOTS + group`.
-    pub(crate) wakes: Vec<Vec<u16>>,
+    /// What ends at each accepting state.
+    pub(crate) wakes: Vec<Vec<Wake>>,
 }
 
-/// More classes than bytes that literals are made of.
-pub(crate) const ROW: usize = 128;
-
-/// Every kind of white space is one class: a literal's space matches a run of any.
+/// Every kind of white space is one class: a literal's space matches a run of any. So are quotes,
+/// and brackets that open or close, which makes a row of sixty-four enough.
 pub(crate) fn fold(byte: u8) -> u8 {
     match byte {
         b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => b' ',
+        b'\'' | b'`' => b'"',
+        b'[' | b'{' => b'(',
+        b']' | b'}' => b')',
         other => other.to_ascii_lowercase(),
+    }
+}
+
+/// A literal to look for.
+struct Literal {
+    text: Vec<u8>,
+    slot: u16,
+    ways: [bool; 2],
+}
+
+impl Literal {
+    /// Whether it has bytes beyond ASCII: plain text need not be swept for it.
+    fn is_wide(&self) -> bool {
+        !self.text.is_ascii()
     }
 }
 
@@ -37,49 +70,67 @@ struct Node {
     next: BTreeMap<u8, usize>,
     last: u8,
     fail: usize,
-    wakes: Vec<u16>,
+    wakes: Vec<Wake>,
 }
 
-/// The automaton of the rules that judge one way.
-pub(crate) fn build(rules: &[RuleSource], direction: Direction) -> Gate {
-    let mut nodes = trie(rules, direction);
+/// The automaton of literals in ASCII, and that of the others.
+pub(crate) fn build(rules: &[RuleSource]) -> [Gate; 2] {
+    let (wide, plain): (Vec<Literal>, Vec<Literal>) =
+        literals(rules).into_iter().partition(Literal::is_wide);
+    [automaton(&plain), automaton(&wide)]
+}
+
+fn literals(rules: &[RuleSource]) -> Vec<Literal> {
+    let mut found = Vec::new();
+    let mut pattern = 0;
+    for rule in rules {
+        let ways = [Direction::Outbound, Direction::Inbound].map(|way| rule.direction.covers(way));
+        for source in rule.patterns() {
+            let own = source.literals.iter().map(|text| text.as_bytes().to_vec());
+            let extra = extra_groups(&source.regex);
+            let groups = std::iter::once(own.collect()).chain(extra);
+            for (group, texts) in groups.enumerate() {
+                found.extend(texts.into_iter().map(|text| Literal {
+                    text: folded(&text),
+                    slot: (pattern * SLOTS + group) as u16,
+                    ways,
+                }));
+            }
+            pattern += 1;
+        }
+    }
+    found
+}
+
+/// A literal with bytes beyond ASCII is cut before the first of them, but not to less than this.
+const WIDE_MIN: usize = 6;
+
+/// The text folded; so cut that a byte beyond ASCII is in its head, where it has one.
+fn folded(text: &[u8]) -> Vec<u8> {
+    let first = text.iter().position(|byte| !byte.is_ascii()).unwrap_or(0);
+    let start = first.min(text.len().saturating_sub(WIDE_MIN));
+    text[start..].iter().map(|byte| fold(*byte)).collect()
+}
+
+/// The groups of a pattern besides its own literals.
+pub(crate) fn extra_groups(regex: &str) -> Vec<require::Group> {
+    require::groups(regex, SLOTS - 1)
+}
+
+fn automaton(literals: &[Literal]) -> Gate {
+    let mut nodes = vec![node(0)];
+    literals.iter().for_each(|literal| add(&mut nodes, literal));
     let order = link(&mut nodes);
-    let mut classes = [0u8; 256];
     let mut letters: Vec<u8> = nodes.iter().flat_map(|n| n.next.keys().copied()).collect();
     letters.sort_unstable();
     letters.dedup();
+    let mut classes = [0u8; 256];
     for byte in 0..=255u8 {
         if let Ok(index) = letters.binary_search(&fold(byte)) {
             classes[byte as usize] = index as u8 + 1;
         }
     }
     number(&nodes, &order, &letters, classes)
-}
-
-fn trie(rules: &[RuleSource], direction: Direction) -> Vec<Node> {
-    let mut nodes = vec![node(0)];
-    let mut pattern = 0;
-    for rule in rules {
-        for source in rule.patterns() {
-            if rule.direction.covers(direction) {
-                for literal in &source.literals {
-                    add(&mut nodes, literal.as_bytes(), pattern * SLOTS);
-                }
-                for (group, literals) in extra_groups(&source.regex).iter().enumerate() {
-                    for literal in literals {
-                        add(&mut nodes, literal, pattern * SLOTS + 1 + group);
-                    }
-                }
-            }
-            pattern += 1;
-        }
-    }
-    nodes
-}
-
-/// The groups of a pattern besides its own literals.
-pub(crate) fn extra_groups(regex: &str) -> Vec<require::Group> {
-    require::groups(regex, SLOTS - 1)
 }
 
 fn node(last: u8) -> Node {
@@ -91,20 +142,26 @@ fn node(last: u8) -> Node {
     }
 }
 
-fn add(nodes: &mut Vec<Node>, literal: &[u8], slot: usize) {
+fn add(nodes: &mut Vec<Node>, literal: &Literal) {
+    let (head, tail) = literal.text.split_at(literal.text.len().min(HEAD_MAX));
     let mut at = 0;
-    for byte in literal.iter().map(|byte| fold(*byte)) {
+    for byte in head {
         let fresh = nodes.len();
-        let next = *nodes[at].next.entry(byte).or_insert(fresh);
+        let next = *nodes[at].next.entry(*byte).or_insert(fresh);
         if next == fresh {
-            nodes.push(node(byte));
+            nodes.push(node(*byte));
         }
         at = next;
     }
-    nodes[at].wakes.push(slot as u16);
+    nodes[at].wakes.push(Wake {
+        slot: literal.slot,
+        ways: literal.ways,
+        head_len: head.len() as u8,
+        tail: tail.to_vec(),
+    });
 }
 
-/// Sets the failure links, gathers the patterns of suffixes, and gives the nodes breadth first.
+/// Sets the failure links, gathers what suffixes wake, and gives the nodes breadth first.
 fn link(nodes: &mut [Node]) -> Vec<usize> {
     let mut order = vec![0];
     let mut queue = VecDeque::from([0]);
@@ -153,14 +210,12 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
     for (id, node) in order.iter().enumerate() {
         ids[*node] = u16::try_from(id).expect("fewer than 65536 states");
     }
-    assert!(letters.len() < ROW, "{} letters", letters.len());
-    let mut table = Vec::new();
-    for node in &order {
-        let mut row = vec![0u16; ROW];
+    let row = (letters.len() + 1).next_power_of_two();
+    let mut table = vec![0u16; (order.len() * row).next_power_of_two()];
+    for (node, next) in order.iter().zip(table.chunks_exact_mut(row)) {
         for (index, letter) in letters.iter().enumerate() {
-            row[index + 1] = ids[step(nodes, *node, *letter)];
+            next[index + 1] = ids[step(nodes, *node, *letter)];
         }
-        table.extend(row.iter().flat_map(|next| next.to_le_bytes()));
     }
     let wakes = order[accept..]
         .iter()
@@ -168,6 +223,7 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
         .collect();
     Gate {
         classes,
+        row_bits: row.ilog2(),
         table,
         accept: accept as u16,
         wakes,

@@ -22,25 +22,29 @@ pub(crate) type Group = BTreeSet<Vec<u8>>;
 
 /// What is known of a part of a regex.
 #[derive(Clone)]
-struct Known {
+pub(crate) struct Known {
     /// All that it can match; none if that is too much.
-    exact: Option<Group>,
+    pub(crate) exact: Option<Group>,
     groups: Vec<Group>,
 }
 
 /// At most `max` groups of a regex, the most telling first.
 pub(crate) fn groups(regex: &str, max: usize) -> Vec<Group> {
-    let hir = regex_syntax::ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .build()
-        .parse(regex)
-        .expect("the rule's check compiled it");
-    let mut groups = known(&hir).into_groups();
+    let mut groups = known(&parse(regex)).into_groups();
     groups.retain(|group| group.len() <= GROUP_MAX);
     groups.sort_by_key(|group| (std::cmp::Reverse(shortest(group).min(8)), group.len()));
     groups.truncate(max);
     groups
+}
+
+/// A regex as it will be compiled.
+pub(crate) fn parse(regex: &str) -> Hir {
+    regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .build()
+        .parse(regex)
+        .expect("the rule's check compiled it")
 }
 
 fn shortest(group: &Group) -> usize {
@@ -68,7 +72,7 @@ impl Known {
     }
 
     /// What each match holds one of, apart from what it is exactly.
-    fn into_groups(self) -> Vec<Group> {
+    pub(crate) fn into_groups(self) -> Vec<Group> {
         let mut groups = self.groups;
         groups.extend(self.exact.filter(|exact| shortest(exact) >= LEN_MIN));
         groups
@@ -80,7 +84,7 @@ impl Known {
     }
 }
 
-fn known(hir: &Hir) -> Known {
+pub(crate) fn known(hir: &Hir) -> Known {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Known::nothing(),
         HirKind::Literal(literal) => Known::exact([literal.0.iter().map(|b| fold(*b)).collect()]),
@@ -157,7 +161,7 @@ fn concat(parts: &[Hir]) -> Known {
 }
 
 /// Every text of one followed by every text of the other, with spaces folded to one.
-fn product(before: &Group, after: &Group) -> Option<Group> {
+pub(crate) fn product(before: &Group, after: &Group) -> Option<Group> {
     if before.len() * after.len() > EXACT_MAX {
         return None;
     }

@@ -83,6 +83,10 @@ pub(crate) struct Pattern {
     pub(crate) literals: &'static [&'static str],
     /// Groups of literals of which a match holds one each: `literals`, and what the regex shows.
     pub(crate) groups: usize,
+    /// The longest match in bytes, white space in a row counted as one.
+    pub(crate) reach: usize,
+    /// Whether each match begins with one of `literals`.
+    pub(crate) is_anchored: bool,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));

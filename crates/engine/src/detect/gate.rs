@@ -1,40 +1,59 @@
-//! The literal sweep: one pass over a view tells which patterns may match, and near where.
+//! The literal sweep: one pass over a view tells which patterns may match, and where.
 
 use std::ops::Range;
 
 use super::{BACK_BYTES, ON_BYTES};
 use crate::crossing::Direction;
-use crate::rules::PATTERNS;
+use crate::rules::{PATTERNS, Pattern};
 
 include!(concat!(env!("OUT_DIR"), "/gate.rs"));
 
-/// The literals of the rules that judge one way, as one automaton.
-struct Gate {
+/// Literals of the rules, as one automaton.
+struct Gate<const ROW_BITS: u32, const LEN: usize> {
     classes: [u8; 256],
-    table: &'static [Row],
+    /// The next state by state and class. `LEN` is a power of two, so that a mask keeps the index
+    /// within it.
+    table: &'static [[u8; 2]; LEN],
     /// The first accepting state.
     accept: u16,
-    /// Of each accepting state, the slots whose literals end there. A slot is one group of one
-    /// pattern: `pattern * SLOTS + group`.
-    wakes: &'static [&'static [u16]],
+    /// What ends at the accepting states, one state's after the other's.
+    wakes: &'static [Wake],
+    /// Where the wakes of each accepting state start, and where the last ones end.
+    starts: &'static [u16],
+    tails: &'static [u8],
 }
 
-/// The next state by class, each little-endian.
-type Row = [[u8; 2]; ROW];
+/// A literal whose head ends at a state.
+struct Wake {
+    /// One group of one pattern: `pattern * SLOTS + group`.
+    slot: u16,
+    /// Whether it is looked for on the way out, and on the way in.
+    ways: [bool; 2],
+    head_len: u8,
+    tail: u32,
+    tail_len: u8,
+}
 
-const fn rows(bytes: &'static [u8]) -> &'static [Row] {
-    bytes.as_chunks().0.as_chunks().0
+const fn entries<const LEN: usize>(bytes: &'static [u8]) -> &'static [[u8; 2]; LEN] {
+    match bytes.as_chunks().0.as_array() {
+        Some(entries) => entries,
+        None => panic!("the build script wrote as many"),
+    }
 }
 
 /// A view of at least this many bytes is swept as four stretches at once: the automaton's steps
 /// wait for memory, not for each other.
 const SPLIT_MIN: usize = 256;
 
-/// Where literals end, by slot; kept from one view to the next, so that clean text allocates
+/// A wide literal's head has a byte beyond ASCII and lies within so many bytes of it.
+const WIDE_REACH: usize = 8;
+
+/// Where literals are, by slot; kept from one view to the next, so that clean text allocates
 /// nothing.
 pub(super) struct Wakes {
-    ends: Vec<Vec<u32>>,
-    /// The patterns whose own literals are there.
+    /// Where the literals end; of an anchored pattern's own, where they start.
+    places: Vec<Vec<u32>>,
+    /// The patterns of which a literal is there.
     woken: Vec<u16>,
     pub(super) windows: Vec<Range<usize>>,
 }
@@ -42,7 +61,7 @@ pub(super) struct Wakes {
 impl Default for Wakes {
     fn default() -> Self {
         Self {
-            ends: vec![Vec::new(); PATTERNS.len() * SLOTS],
+            places: vec![Vec::new(); PATTERNS.len() * SLOTS],
             woken: Vec::new(),
             windows: Vec::new(),
         }
@@ -54,136 +73,259 @@ impl Wakes {
     pub(super) fn sweep(&mut self, view: &[u8], direction: Direction) {
         for pattern in self.woken.drain(..) {
             let slots = usize::from(pattern) * SLOTS;
-            self.ends[slots..slots + SLOTS]
-                .iter_mut()
-                .for_each(Vec::clear);
+            let places = &mut self.places[slots..slots + SLOTS];
+            places.iter_mut().for_each(Vec::clear);
         }
-        let gate = match direction {
-            Direction::Outbound => &OUTBOUND,
-            Direction::Inbound => &INBOUND,
+        let way = match direction {
+            Direction::Outbound => 0,
+            Direction::Inbound => 1,
         };
-        gate.sweep(view, self);
+        PLAIN.sweep(view, 0..view.len(), way, self);
+        for stretch in wide_stretches(view) {
+            WIDE.sweep(view, stretch, way, self);
+        }
         self.woken.sort_unstable();
     }
 
-    fn note(&mut self, at: usize, slots: &[u16]) {
-        for slot in slots {
-            let first = usize::from(*slot) / SLOTS * SLOTS;
-            if self.ends[first..first + SLOTS].iter().all(Vec::is_empty) {
-                self.woken.push((first / SLOTS) as u16);
-            }
-            self.ends[usize::from(*slot)].push(at as u32);
+    fn note(&mut self, wake: &Wake, head_end: usize, end: usize) {
+        let pattern = usize::from(wake.slot) / SLOTS;
+        let slots = pattern * SLOTS;
+        if self.places[slots..slots + SLOTS].iter().all(Vec::is_empty) {
+            self.woken.push(pattern as u16);
         }
+        let is_own = usize::from(wake.slot) == slots;
+        let place = if is_own && PATTERNS[pattern].is_anchored {
+            head_end - usize::from(wake.head_len)
+        } else {
+            end
+        };
+        self.places[usize::from(wake.slot)].push(place as u32);
     }
 
     pub(super) fn woken(&self) -> usize {
         self.woken.len()
     }
 
-    /// The pattern at `index` of those woken, with its windows in [`Wakes::windows`]: merged where
-    /// they overlap, and only where each of its groups is there.
+    /// The pattern at `index` of those woken, with its windows in [`Wakes::windows`], only where
+    /// each of its groups is there. An anchored pattern can match only at a window's start; the
+    /// windows of others are merged where they overlap.
     pub(super) fn pattern(
         &mut self,
         index: usize,
-        view_len: usize,
+        view: &[u8],
         is_fresh: &dyn Fn(&Range<usize>) -> bool,
     ) -> u16 {
-        let pattern = self.woken[index];
-        let slots = usize::from(pattern) * SLOTS;
-        let groups = PATTERNS[usize::from(pattern)].groups;
-        let ends = &mut self.ends[slots..slots + groups];
+        let number = self.woken[index];
+        let pattern = &PATTERNS[usize::from(number)];
+        let slots = usize::from(number) * SLOTS;
+        let places = &mut self.places[slots..slots + pattern.groups];
         // The stretches of a split sweep take turns.
-        ends.iter_mut().for_each(|ends| ends.sort_unstable());
+        places.iter_mut().for_each(|places| places.sort_unstable());
         self.windows.clear();
-        let (own, others) = ends.split_at(1);
-        let mut nexts = [0; SLOTS];
-        for end in &own[0] {
-            let end = *end as usize;
-            let window = end.saturating_sub(BACK_BYTES)..view_len.min(end + ON_BYTES);
-            let is_full = others.iter().zip(&mut nexts).all(|(ends, next)| {
-                while ends
-                    .get(*next)
-                    .is_some_and(|at| (*at as usize) < window.start)
-                {
-                    *next += 1;
-                }
-                ends.get(*next)
-                    .is_some_and(|at| (*at as usize) < window.end)
-            });
-            if !is_full || !is_fresh(&window) {
+        let (own, others) = places.split_at(1);
+        let is_full = |window: &Range<usize>| {
+            others.iter().all(|places| {
+                let next = places.partition_point(|at| (*at as usize) < window.start);
+                places.get(next).is_some_and(|at| (*at as usize) <= window.end)
+            })
+        };
+        for place in &own[0] {
+            let widest = widest(pattern, *place as usize, view.len());
+            if !is_full(&widest) {
+                continue;
+            }
+            let window = within_reach(pattern, *place as usize, view, widest);
+            if !is_full(&window) || !is_fresh(&window) {
                 continue;
             }
             match self.windows.last_mut() {
-                Some(last) if last.end >= window.start => last.end = window.end,
+                Some(last) if *last == window => {}
+                Some(last) if last.end >= window.start && !pattern.is_anchored => {
+                    last.end = last.end.max(window.end);
+                }
                 Some(_) | None => self.windows.push(window),
             }
         }
-        pattern
+        number
     }
 }
 
-impl Gate {
+/// The most that a match with a literal at `place` may cover.
+fn widest(pattern: &Pattern, place: usize, view_len: usize) -> Range<usize> {
+    let back = if pattern.is_anchored { 0 } else { BACK_BYTES };
+    place.saturating_sub(back)..view_len.min(place + ON_BYTES)
+}
+
+/// What of `widest` the longest match of the pattern can cover.
+fn within_reach(
+    pattern: &Pattern,
+    place: usize,
+    view: &[u8],
+    widest: Range<usize>,
+) -> Range<usize> {
+    let start = if pattern.is_anchored {
+        place
+    } else {
+        let before = view[widest.start..place].iter().rev();
+        place - stretch(before, pattern.reach)
+    };
+    start..place + stretch(view[place..widest.end].iter(), pattern.reach)
+}
+
+/// The bytes that `reach` bytes take, runs of white space counted as one.
+fn stretch<'a>(bytes: impl ExactSizeIterator<Item = &'a u8>, reach: usize) -> usize {
+    let len = bytes.len();
+    // The byte that ends a match may be looked at too.
+    let mut left = reach + 1;
+    let mut was_space = false;
+    for (taken, byte) in bytes.enumerate() {
+        let is_space = FOLD[usize::from(*byte)] == b' ';
+        left -= usize::from(!(is_space && was_space));
+        was_space = is_space;
+        if left == 0 {
+            return taken + 1;
+        }
+    }
+    len
+}
+
+/// The parts of a view in which a wide literal's head may be.
+fn wide_stretches(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let first = at + first_wide(&view[at..])?;
+        let mut last = first;
+        while let Some(next) = view[last + 1..]
+            .iter()
+            .take(2 * WIDE_REACH)
+            .position(|byte| !byte.is_ascii())
+        {
+            last += next + 1;
+        }
+        at = last + 1;
+        Some(first.saturating_sub(WIDE_REACH)..view.len().min(last + 1 + WIDE_REACH))
+    })
+}
+
+/// The first byte beyond ASCII. Blocks without one are stepped over with a test that the compiler
+/// makes into vector instructions.
+fn first_wide(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 64;
+    let blocks = bytes.chunks_exact(BLOCK);
+    let plain = blocks.take_while(|block| block.iter().fold(0, |all, byte| all | byte) < 0x80);
+    let from = plain.count() * BLOCK;
+    let skip = bytes[from..].iter().position(|byte| !byte.is_ascii())?;
+    Some(from + skip)
+}
+
+impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
     #[inline(always)]
     fn step(&self, state: u16, byte: u8) -> u16 {
-        let class = usize::from(self.classes[byte as usize]) % ROW;
-        u16::from_le_bytes(self.table[usize::from(state)][class])
+        let class = usize::from(self.classes[usize::from(byte)]);
+        u16::from_le_bytes(self.table[(usize::from(state) << ROW_BITS | class) & (LEN - 1)])
     }
 
-    fn sweep(&self, bytes: &[u8], wakes: &mut Wakes) {
-        if bytes.len() < SPLIT_MIN {
-            self.run(bytes, wakes);
+    fn sweep(&self, view: &[u8], span: Range<usize>, way: usize, wakes: &mut Wakes) {
+        let quarter = span.len() / 4;
+        if span.len() < SPLIT_MIN {
+            self.run(view, span, way, wakes);
             return;
         }
-        let quarter = bytes.len() / 4;
-        let (a, rest) = bytes.split_at(quarter);
-        let (b, rest) = rest.split_at(quarter);
-        let (c, d) = rest.split_at(quarter);
+        let starts = [0, 1, 2, 3].map(|index| span.start + index * quarter);
+        let [a, b, c, d] = starts.map(|start| &view[start..start + quarter]);
         let mut states = [0u16; 4];
-        for (index, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+        for index in 0..quarter {
             states = [
-                self.step(states[0], *a),
-                self.step(states[1], *b),
-                self.step(states[2], *c),
-                self.step(states[3], *d),
+                self.step(states[0], a[index]),
+                self.step(states[1], b[index]),
+                self.step(states[2], c[index]),
+                self.step(states[3], d[index]),
             ];
             let last = states[0].max(states[1]).max(states[2]).max(states[3]);
             if last >= self.accept {
-                for (stretch, state) in states.into_iter().enumerate() {
-                    self.note(stretch * quarter + index, state, wakes);
+                for (start, state) in starts.into_iter().zip(states) {
+                    self.note(view, start + index, state, way, wakes);
                 }
             }
         }
-        for (stretch, state) in states.into_iter().enumerate() {
-            let start = (stretch + 1) * quarter;
-            self.join(bytes, start, state, stretch == 3, wakes);
+        for (start, state) in starts.into_iter().zip(states) {
+            self.join(view, start + quarter..span.end, state, way, wakes);
         }
     }
 
-    /// Goes on with a stretch's state into the next stretch, until nothing of the old is in it.
-    fn join(&self, bytes: &[u8], start: usize, mut state: u16, is_last: bool, wakes: &mut Wakes) {
-        let mut fresh = 0;
-        for (index, byte) in bytes[start..].iter().enumerate() {
-            state = self.step(state, *byte);
-            fresh = self.step(fresh, *byte);
+    /// Goes on with a stretch's state into what follows, until nothing of the old is in it.
+    fn join(
+        &self,
+        view: &[u8],
+        rest: Range<usize>,
+        mut state: u16,
+        way: usize,
+        wakes: &mut Wakes,
+    ) {
+        let (mut fresh, is_last) = (0, rest.len() < 4);
+        for at in rest {
+            state = self.step(state, view[at]);
+            fresh = self.step(fresh, view[at]);
             if state == fresh && !is_last {
                 return;
             }
-            self.note(start + index, state, wakes);
+            self.note(view, at, state, way, wakes);
         }
     }
 
-    fn run(&self, bytes: &[u8], wakes: &mut Wakes) {
+    fn run(&self, view: &[u8], span: Range<usize>, way: usize, wakes: &mut Wakes) {
         let mut state = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            state = self.step(state, *byte);
-            self.note(at, state, wakes);
+        for at in span {
+            state = self.step(state, view[at]);
+            self.note(view, at, state, way, wakes);
         }
     }
 
+    /// Notes the literals whose heads end with the byte at `at`.
     #[inline]
-    fn note(&self, at: usize, state: u16, wakes: &mut Wakes) {
+    fn note(&self, view: &[u8], at: usize, state: u16, way: usize, wakes: &mut Wakes) {
         if let Some(accepting) = state.checked_sub(self.accept) {
-            wakes.note(at, self.wakes[usize::from(accepting)]);
+            self.note_all(view, at + 1, usize::from(accepting), way, wakes);
         }
     }
+
+    #[inline(never)]
+    fn note_all(
+        &self,
+        view: &[u8],
+        head_end: usize,
+        accepting: usize,
+        way: usize,
+        wakes: &mut Wakes,
+    ) {
+        let range = usize::from(self.starts[accepting])..usize::from(self.starts[accepting + 1]);
+        for wake in &self.wakes[range] {
+            let tail = wake.tail as usize;
+            let tail = &self.tails[tail..tail + usize::from(wake.tail_len)];
+            if wake.ways[way]
+                && let Some(end) = tail_end(view, head_end, tail)
+            {
+                wakes.note(wake, head_end, end);
+            }
+        }
+    }
+}
+
+/// Where a literal's tail ends that starts at `at`, if it does.
+fn tail_end(view: &[u8], mut at: usize, tail: &[u8]) -> Option<usize> {
+    for wanted in tail {
+        if FOLD[usize::from(*view.get(at)?)] != *wanted {
+            return None;
+        }
+        at += 1;
+        if *wanted == b' ' {
+            at += space(&view[at..]);
+        }
+    }
+    Some(at)
+}
+
+fn space(bytes: &[u8]) -> usize {
+    let is_space = |byte: &&u8| FOLD[usize::from(**byte)] == b' ';
+    bytes.iter().take_while(is_space).count()
 }

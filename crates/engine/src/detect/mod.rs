@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input};
 
 pub(crate) use check::Check;
 pub(crate) use shape::Shape;
@@ -61,7 +63,7 @@ impl Detectors {
         wakes.sweep(view, direction);
         let mut spent = Ok(());
         for index in 0..wakes.woken() {
-            let pattern = wakes.pattern(index, view.len(), is_fresh);
+            let pattern = wakes.pattern(index, view, is_fresh);
             let bytes: usize = wakes.windows.iter().map(ExactSizeIterator::len).sum();
             spent = budget.spend(bytes / REGEX_SHARE);
             if spent.is_err() {
@@ -79,11 +81,15 @@ impl Detectors {
 
     fn search(&self, pattern: u16, view: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) {
         let regex = self.regex(pattern);
-        let rule = &RULES[PATTERNS[usize::from(pattern)].rule];
-        let mut at = window.start;
-        while let Some(found) = regex.captures_at(&view[..window.end], at) {
-            let whole = found.get(0).expect("group 0 is the match").range();
-            let value = found.get(1).map_or(whole.clone(), |group| group.range());
+        let pattern = &PATTERNS[usize::from(pattern)];
+        let rule = &RULES[pattern.rule];
+        let mut input = Input::new(&view[..window.end]).range(window.start..);
+        if pattern.is_anchored {
+            input = input.anchored(Anchored::Yes);
+        }
+        while let Some(found) = regex.find(input.clone()) {
+            let whole = found.range();
+            let value = captured(regex, &input, &whole);
             let item = match Home::is_anywhere(rule) {
                 true => item_end(&view[value.clone()]).map(|end| value.start + end),
                 false => None,
@@ -96,22 +102,35 @@ impl Detectors {
                     range: value,
                 });
             }
-            at = item.unwrap_or(whole.end).max(at + 1);
-            if at > window.end {
+            let next = item.unwrap_or(whole.end).max(whole.start + 1);
+            if pattern.is_anchored || next > window.end {
                 return;
             }
+            input.set_start(next);
         }
     }
 
     fn regex(&self, pattern: u16) -> &Regex {
         let pattern = usize::from(pattern);
         self.regexes[pattern].get_or_init(|| {
-            RegexBuilder::new(PATTERNS[pattern].regex)
-                .unicode(false)
-                .build()
+            Regex::builder()
+                .syntax(syntax::Config::new().unicode(false).utf8(false))
+                .configure(Regex::config().utf8_empty(false))
+                .build(PATTERNS[pattern].regex)
                 .expect("the build script compiled it")
         })
     }
+}
+
+/// The part of a match that is the value: its first group, or all of it.
+fn captured(regex: &Regex, input: &Input<'_>, whole: &Range<usize>) -> Range<usize> {
+    if regex.captures_len() < 2 {
+        return whole.clone();
+    }
+    let mut groups = regex.create_captures();
+    regex.search_captures(input, &mut groups);
+    let first = groups.get_group(1).map(|group| group.range());
+    first.unwrap_or(whole.clone())
 }
 
 /// A regex's byte in a window costs about a quarter of what a view's byte costs in all.
