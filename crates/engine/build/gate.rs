@@ -9,6 +9,9 @@ use crate::source::{Direction, RuleSource};
 /// Groups of literals of one pattern: its own, and up to two that its regex cannot match without.
 pub(crate) const SLOTS: usize = 3;
 
+/// Set in a state where a literal's head ends.
+const ACCEPTS: u16 = 0x8000;
+
 /// The automaton knows so many bytes of a literal; the rest, its tail, is compared where these are
 /// found. Longer would make the table several times as large, and the sweep wait for memory.
 const HEAD_MAX: usize = 8;
@@ -32,7 +35,8 @@ pub(crate) struct Gate {
     pub(crate) classes: [u8; 256],
     /// Two to this power is the length of a row.
     pub(crate) row_bits: u32,
-    /// `next[state][class]`. Accepting states come last. Filled up to a power of two.
+    /// `next[state][class]`. Accepting states come last and have [`ACCEPTS`] set. Filled up to a
+    /// power of two.
     pub(crate) table: Vec<u16>,
     /// The first accepting state.
     pub(crate) accept: u16,
@@ -207,8 +211,9 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
     let accept = plain.len();
     let order: Vec<usize> = plain.into_iter().chain(accepting).collect();
     let mut ids = vec![0u16; nodes.len()];
+    assert!(order.len() < usize::from(ACCEPTS), "{} states", order.len());
     for (id, node) in order.iter().enumerate() {
-        ids[*node] = u16::try_from(id).expect("fewer than 65536 states");
+        ids[*node] = id as u16 | if id < accept { 0 } else { ACCEPTS };
     }
     let row = (letters.len() + 1).next_power_of_two();
     let mut table = vec![0u16; (order.len() * row).next_power_of_two()];

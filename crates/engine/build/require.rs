@@ -15,7 +15,7 @@ const EXACT_MAX: usize = 64;
 const GROUP_MAX: usize = 160;
 
 /// A shorter literal is almost everywhere.
-const LEN_MIN: usize = 3;
+const LEN_MIN: usize = 4;
 
 /// Literals of which one must be there, folded.
 pub(crate) type Group = BTreeSet<Vec<u8>>;

@@ -12,10 +12,10 @@ include!(concat!(env!("OUT_DIR"), "/gate.rs"));
 struct Gate<const ROW_BITS: u32, const LEN: usize> {
     classes: [u8; 256],
     /// The next state by state and class. `LEN` is a power of two, so that a mask keeps the index
-    /// within it.
+    /// within it, and takes [`ACCEPTS`] off a state.
     table: &'static [[u8; 2]; LEN],
     /// The first accepting state.
-    accept: u16,
+    accept: usize,
     /// What ends at the accepting states, one state's after the other's.
     wakes: &'static [Wake],
     /// Where the wakes of each accepting state start, and where the last ones end.
@@ -40,6 +40,9 @@ const fn entries<const LEN: usize>(bytes: &'static [u8]) -> &'static [[u8; 2]; L
         None => panic!("the build script wrote as many"),
     }
 }
+
+/// Set in a state where a literal's head ends.
+const ACCEPTS: usize = 0x8000;
 
 /// A view of at least this many bytes is swept as four stretches at once: the automaton's steps
 /// wait for memory, not for each other.
@@ -163,6 +166,9 @@ fn within_reach(
     view: &[u8],
     widest: Range<usize>,
 ) -> Range<usize> {
+    if pattern.reach >= ON_BYTES {
+        return widest;
+    }
     let start = if pattern.is_anchored {
         place
     } else {
@@ -220,9 +226,10 @@ fn first_wide(bytes: &[u8]) -> Option<usize> {
 
 impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
     #[inline(always)]
-    fn step(&self, state: u16, byte: u8) -> u16 {
+    fn step(&self, state: usize, byte: u8) -> usize {
         let class = usize::from(self.classes[usize::from(byte)]);
-        u16::from_le_bytes(self.table[(usize::from(state) << ROW_BITS | class) & (LEN - 1)])
+        let next = self.table[(state << ROW_BITS | class) & (LEN - 1)];
+        usize::from(u16::from_le_bytes(next))
     }
 
     fn sweep(&self, view: &[u8], span: Range<usize>, way: usize, wakes: &mut Wakes) {
@@ -233,7 +240,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         }
         let starts = [0, 1, 2, 3].map(|index| span.start + index * quarter);
         let [a, b, c, d] = starts.map(|start| &view[start..start + quarter]);
-        let mut states = [0u16; 4];
+        let mut states = [0; 4];
         for index in 0..quarter {
             states = [
                 self.step(states[0], a[index]),
@@ -241,8 +248,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
                 self.step(states[2], c[index]),
                 self.step(states[3], d[index]),
             ];
-            let last = states[0].max(states[1]).max(states[2]).max(states[3]);
-            if last >= self.accept {
+            if (states[0] | states[1] | states[2] | states[3]) & ACCEPTS != 0 {
                 for (start, state) in starts.into_iter().zip(states) {
                     self.note(view, start + index, state, way, wakes);
                 }
@@ -258,7 +264,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         &self,
         view: &[u8],
         rest: Range<usize>,
-        mut state: u16,
+        mut state: usize,
         way: usize,
         wakes: &mut Wakes,
     ) {
@@ -283,9 +289,10 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
 
     /// Notes the literals whose heads end with the byte at `at`.
     #[inline]
-    fn note(&self, view: &[u8], at: usize, state: u16, way: usize, wakes: &mut Wakes) {
-        if let Some(accepting) = state.checked_sub(self.accept) {
-            self.note_all(view, at + 1, usize::from(accepting), way, wakes);
+    fn note(&self, view: &[u8], at: usize, state: usize, way: usize, wakes: &mut Wakes) {
+        if state & ACCEPTS != 0 {
+            let accepting = (state & !ACCEPTS) - self.accept;
+            self.note_all(view, at + 1, accepting, way, wakes);
         }
     }
 
