@@ -129,7 +129,9 @@ impl Wakes {
         let is_full = |window: &Range<usize>| {
             others.iter().all(|places| {
                 let next = places.partition_point(|at| (*at as usize) < window.start);
-                places.get(next).is_some_and(|at| (*at as usize) <= window.end)
+                places
+                    .get(next)
+                    .is_some_and(|at| (*at as usize) <= window.end)
             })
         };
         for place in &own[0] {

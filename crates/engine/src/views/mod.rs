@@ -7,12 +7,12 @@ pub(crate) use runs::{is_encoding_byte, token_runs};
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use crate::scan::{Budget, BudgetSpent};
 use plain::Edit;
-use runs::{Coding, Run};
+use runs::Coding;
 
 /// Decodings on top of each other: what honest clients nest is at most three deep.
 const DEPTH_MAX: usize = 5;
@@ -111,8 +111,7 @@ pub(crate) fn walk(
 ) -> Result<(), BudgetSpent> {
     Walk {
         seen: HashSet::new(),
-        decoded: Vec::new(),
-        parts: Vec::new(),
+        keys: RandomState::new(),
         visit,
     }
     .view(root, budget)
@@ -120,16 +119,15 @@ pub(crate) fn walk(
 
 struct Walk<'v> {
     seen: HashSet<u64>,
-    /// What the run at hand decodes to, and the parts of it that may mean something.
-    decoded: Vec<u8>,
-    parts: Vec<Range<usize>>,
+    /// Drawn anew for each walk: no content can be made to look like other content.
+    keys: RandomState,
     visit: &'v mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
 }
 
 impl Walk<'_> {
     fn view(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
         budget.spend(view.bytes.len())?;
-        if view.depth > 0 && !self.is_new(view)? {
+        if !self.is_new(view)? {
             return Ok(());
         }
         (self.visit)(view, budget)?;
@@ -145,41 +143,16 @@ impl Walk<'_> {
         }
         for run in runs::runs(&view.bytes, view.clipped) {
             if view.is_fresh(&run.range()) {
-                self.run(view, &run, budget)?;
+                run.decode(&view.bytes, |part| {
+                    let origin = Origin::Decoded {
+                        parent: view,
+                        coding: part.coding,
+                    };
+                    self.child(view, part.bytes, origin, part.clipped, budget)
+                })?;
             }
         }
         Ok(())
-    }
-
-    fn run(&mut self, view: &View<'_>, run: &Run, budget: &mut Budget) -> Result<(), BudgetSpent> {
-        run.codings(&view.bytes, |coding| {
-            coding.decode(&view.bytes, &mut self.decoded);
-            runs::meaning(&self.decoded, &mut self.parts);
-            if self.parts.is_empty() {
-                return Ok(());
-            }
-            let decoded = std::mem::take(&mut self.decoded);
-            let parts = std::mem::take(&mut self.parts);
-            let (mut rest, mut passed) = (coding, 0);
-            for part in &parts {
-                rest.advance(&view.bytes, part.start - passed);
-                passed = part.start;
-                let origin = Origin::Decoded {
-                    parent: view,
-                    coding: rest.clone(),
-                };
-                let clipped = run.clipped || part.len() < decoded.len();
-                self.child(
-                    view,
-                    decoded[part.clone()].to_vec(),
-                    origin,
-                    clipped,
-                    budget,
-                )?;
-            }
-            (self.decoded, self.parts) = (decoded, parts);
-            Ok(())
-        })
     }
 
     fn child(
@@ -203,15 +176,16 @@ impl Walk<'_> {
     }
 
     /// Views of equal content at different places are different sightings, so the place counts.
+    /// Only decodings of the same bytes can be equal.
     fn is_new(&mut self, view: &View<'_>) -> Result<bool, BudgetSpent> {
+        match view.origin {
+            Origin::Raw | Origin::Plain { .. } => return Ok(true),
+            Origin::Decoded { .. } => {}
+        }
         if self.seen.len() >= VIEWS_MAX {
             return Err(BudgetSpent);
         }
-        let mut hasher = DefaultHasher::new();
-        view.bytes.hash(&mut hasher);
-        view.origins(0, 1.min(view.bytes.len()))
-            .start
-            .hash(&mut hasher);
-        Ok(self.seen.insert(hasher.finish()))
+        let place = view.origins(0, 1.min(view.bytes.len())).start;
+        Ok(self.seen.insert(self.keys.hash_one((&view.bytes, place))))
     }
 }

@@ -1,6 +1,6 @@
 //! Runs of symbols that may be base64, base32 or hexadecimal, and their decodings.
 
-use std::ops::Range;
+use std::ops::{Range, RangeBounds};
 
 /// A shorter run holds no credential: eight bytes in hexadecimal.
 const RUN_MIN: usize = 16;
@@ -20,7 +20,7 @@ pub(super) struct Run {
     range: Range<usize>,
     kind: RunKind,
     /// Whether it may go on outside the view.
-    pub(super) clipped: bool,
+    clipped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,15 +31,21 @@ enum RunKind {
     Separated,
 }
 
-/// A way to decode a run, or a part of what it decodes to.
+/// How a part of a run was decoded.
 #[derive(Clone)]
 pub(super) struct Coding {
     radix: Radix,
-    /// Where the symbols are in the parent, with what separates them.
+    /// Where the symbols are in the parent, with what separates them, from the first one on.
     range: Range<usize>,
-    /// Symbols that are stepped over.
-    skip: usize,
     is_separated: bool,
+}
+
+/// What a run, or a part of it, decodes to.
+pub(super) struct Part {
+    pub(super) coding: Coding,
+    pub(super) bytes: Vec<u8>,
+    /// Whether more may stand before or after it.
+    pub(super) clipped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,14 @@ impl Radix {
             Self::Base64 => 6,
             Self::Base32 => 5,
             Self::Hex => 4,
+        }
+    }
+
+    fn alphabet(self) -> &'static [u8; 256] {
+        match self {
+            Self::Base64 => &BASE64,
+            Self::Base32 => &BASE32,
+            Self::Hex => &HEX,
         }
     }
 }
@@ -107,64 +121,144 @@ pub(crate) fn is_encoding_byte(byte: u8) -> bool {
     BASE64[byte as usize] != OUTSIDE
 }
 
-/// The maximal runs of base64 symbols of at least `min` bytes. One probe per `min` bytes finds
-/// them all.
+/// A run of fewer bytes need not hold a whole word of eight.
+const WORD_RUN_MIN: usize = 15;
+
+/// The maximal runs of base64 symbols of at least `min` bytes, which is no less than
+/// [`WORD_RUN_MIN`].
 pub(crate) fn token_runs(bytes: &[u8], min: usize) -> impl Iterator<Item = Range<usize>> {
-    let mut probe = min - 1;
+    debug_assert!(min >= WORD_RUN_MIN);
+    let mut from = 0;
     std::iter::from_fn(move || {
-        while probe < bytes.len() {
-            if !is_encoding_byte(bytes[probe]) {
-                probe += min;
-                continue;
-            }
-            let back = bytes[..probe]
-                .iter()
-                .rev()
-                .take_while(|b| is_encoding_byte(**b))
-                .count();
-            let on = bytes[probe..]
-                .iter()
-                .take_while(|b| is_encoding_byte(**b))
-                .count();
-            let run = probe - back..probe + on;
-            probe = run.end + min;
+        loop {
+            let word = next_word(bytes, from, may_be_symbols, &IS_SYMBOL)?;
+            let back = count_symbols(bytes[..word].iter().rev());
+            let on = count_symbols(bytes[word..].iter());
+            let run = word - back..word + on;
+            from = run.end;
             if run.len() >= min {
                 return Some(run);
             }
         }
-        None
     })
 }
 
-/// So many printable bytes in a row, which noise shows once in four hundred places, tell text from
-/// an identifier or data that was never encoded text.
-const PRINTABLE_MIN: usize = 6;
+fn count_symbols<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
+    bytes.take_while(|b| is_encoding_byte(**b)).count()
+}
+
+/// Where the next eight bytes at a multiple of eight are that are all of a kind: every run of it
+/// that is long enough has such. `may_be` is a quick test of eight that lets few others pass.
+fn next_word(
+    bytes: &[u8],
+    from: usize,
+    may_be: fn(u64) -> bool,
+    is_kind: &[bool; 256],
+) -> Option<usize> {
+    const WORD: usize = 8;
+    let first = from.div_ceil(WORD) * WORD;
+    let words = bytes.get(first..)?.as_chunks::<WORD>().0;
+    let is_word = |word: &[u8; WORD]| {
+        may_be(u64::from_le_bytes(*word)) && word.iter().all(|byte| is_kind[usize::from(*byte)])
+    };
+    Some(first + words.iter().position(is_word)? * WORD)
+}
+
+/// Whether none of eight bytes is below `+`, the first symbol, as space and quotes are (Hacker's
+/// Delight, section 6-1).
+fn may_be_symbols(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    word.wrapping_sub(ONES * b'+' as u64) & !word & (ONES << 7) == 0
+}
+
+static IS_SYMBOL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = BASE64[byte] != OUTSIDE;
+        byte += 1;
+    }
+    table
+};
+
+/// So many printable bytes in a row, which noise hardly ever shows, tell text from an identifier or
+/// data that was never encoded text. They are at least three whole groups of four base64 symbols.
+const PRINTABLE_MIN: usize = 11;
+
+/// The groups of three bytes that so many printable bytes hold, wherever they begin.
+const GROUPS_OF_TEXT: u8 = 3;
 
 /// The parts of decoded bytes that may be text are told apart in cells of this size: a multiple of
 /// three and of five, so that each begins at a whole symbol of every radix.
 const CELL: usize = 30;
 
-/// The parts of what was decoded that may mean something: all of it where it is text of any
-/// script, else what lies near rows of printable bytes.
-pub(super) fn meaning(decoded: &[u8], parts: &mut Vec<Range<usize>>) {
-    parts.clear();
-    let mut row = 0;
+/// Parts of decoded bytes that may be text, with the cells around them.
+#[derive(Default)]
+struct Parts(Vec<Range<usize>>);
+
+impl Parts {
+    /// Adds bytes that are printable, after those that were added before.
+    fn add(&mut self, start: usize, end: usize) {
+        let start = (start / CELL * CELL).saturating_sub(CELL);
+        let end = ((end - 1) / CELL + 2) * CELL;
+        match self.0.last_mut() {
+            Some(last) if last.end >= start => last.end = end,
+            Some(_) | None => self.0.push(start..end),
+        }
+    }
+}
+
+/// The printable parts of decoded bytes.
+fn printable(decoded: &[u8]) -> Parts {
+    let (mut parts, mut row) = (Parts::default(), 0);
     for (at, byte) in decoded.iter().enumerate() {
         row = (row + 1) * usize::from(matches!(byte, b' '..=b'~'));
         if row >= PRINTABLE_MIN {
-            let start = ((at + 1 - PRINTABLE_MIN) / CELL * CELL).saturating_sub(CELL);
-            let end = decoded.len().min((at / CELL + 2) * CELL);
-            match parts.last_mut() {
-                Some(last) if last.end >= start => last.end = end,
-                Some(_) | None => parts.push(start..end),
+            parts.add(at + 1 - row, at + 1);
+        }
+    }
+    parts
+}
+
+/// The printable parts of what base64 symbols decode to, from each of the first four on: whatever
+/// stands before them, one of the four is right.
+fn printable_base64(values: &[u8]) -> [Parts; 4] {
+    let mut parts: [Parts; 4] = Default::default();
+    let (mut held, mut rows) = (0, [0u8; 4]);
+    for (group, symbols) in values.chunks(4).enumerate() {
+        for (index, value) in symbols.iter().enumerate() {
+            held = held << 6 | u32::from(*value);
+            // The three bytes that end here belong to those that begin at this place of a group.
+            let phase = (index + 1) % 4;
+            rows[phase] = (rows[phase] + 1).min(GROUPS_OF_TEXT) * u8::from(is_printable(held));
+            if rows[phase] == GROUPS_OF_TEXT {
+                let end = 3 * (group + usize::from(phase == 0));
+                parts[phase].add(end - 3 * usize::from(GROUPS_OF_TEXT), end);
             }
         }
     }
-    let is_whole = matches!(&parts[..], [part] if *part == (0..decoded.len()));
-    if !is_whole && std::str::from_utf8(decoded).is_ok() {
-        parts.clear();
-        parts.push(0..decoded.len());
+    parts
+}
+
+/// Whether the lowest three bytes are printable, or nearly: DEL counts too.
+fn is_printable(held: u32) -> bool {
+    let is_low = !(held | held << 1) & 0x40_4040;
+    held & 0x80_8080 | is_low == 0
+}
+
+/// The same for pairs of hexadecimal digits, from each of the first two on.
+fn printable_hex(values: &[u8]) -> [Parts; 2] {
+    let mut parts: [Parts; 2] = Default::default();
+    let mut rows = [0; 2];
+    for (index, high) in values.iter().enumerate() {
+        let phase = index % 2;
+        rows[phase] = (rows[phase] + 1) * usize::from(matches!(high, 2..=7));
+        if rows[phase] >= PRINTABLE_MIN {
+            let end = index / 2 + 1;
+            parts[phase].add(end - PRINTABLE_MIN, end);
+        }
     }
+    parts
 }
 
 /// All runs of a view that are worth decoding.
@@ -186,7 +280,7 @@ pub(super) fn runs(bytes: &[u8], clipped: bool) -> Vec<Run> {
         run.range.end += last_line(bytes, run.range.end);
         run.clipped = clipped && (run.range.start == 0 || run.range.end == bytes.len());
     }
-    found.extend(separated(bytes));
+    separated(bytes, &mut found);
     found
 }
 
@@ -226,17 +320,24 @@ const SEPARATORS: [&[u8]; 11] = [
     b", 0x", b",0x", b" 0x", b"\\x", b"0x", b", ", b":", b"-", b" ", b",", b".",
 ];
 
-/// The shortest run of separated pairs has the beginning of a pair that others follow within six
-/// bytes of every probe so far apart.
-const SEPARATED_PROBE: usize = 16;
+/// Bytes of separated pairs: eight of them in a row are in each run that is long enough.
+static IN_SEPARATED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = HEX[byte] != OUTSIDE
+            || matches!(byte as u8, b',' | b' ' | b'\\' | b'x' | b':' | b'-' | b'.');
+        byte += 1;
+    }
+    table
+};
 
-/// Runs of separated pairs.
-fn separated(bytes: &[u8]) -> Vec<Run> {
-    let mut found = Vec::new();
-    let mut probe = 0;
-    while probe + 1 < bytes.len() {
-        let Some((start, separator)) = pair_near(bytes, probe) else {
-            probe += SEPARATED_PROBE;
+/// Finds the runs of separated pairs.
+fn separated(bytes: &[u8], found: &mut Vec<Run>) {
+    let mut from = 0;
+    while let Some(word) = next_word(bytes, from, |_| true, &IN_SEPARATED) {
+        let Some((start, separator)) = pair_near(bytes, word) else {
+            from = word + 1;
             continue;
         };
         let period = separator.len() + 2;
@@ -258,9 +359,8 @@ fn separated(bytes: &[u8]) -> Vec<Run> {
                 clipped: false,
             });
         }
-        probe = end.max(probe) + GROUPS_MIN;
+        from = end.max(word + 1);
     }
-    found
 }
 
 fn is_pair(bytes: &[u8], at: usize) -> bool {
@@ -291,38 +391,167 @@ impl Run {
         self.range.clone()
     }
 
-    /// Tells of each way to decode it that may bring something to light.
-    pub(super) fn codings<E>(
+    /// Tells of each part of it that means something in some coding.
+    pub(super) fn decode<E>(
         &self,
         bytes: &[u8],
-        mut tell: impl FnMut(Coding) -> Result<(), E>,
+        mut tell: impl FnMut(Part) -> Result<(), E>,
     ) -> Result<(), E> {
-        let coding = |radix, range, skip| Coding {
-            radix,
-            range,
-            skip,
-            is_separated: self.kind == RunKind::Separated,
-        };
         if self.kind == RunKind::Separated {
-            return tell(coding(Radix::Hex, self.range.clone(), 0));
+            let symbols = Symbols::separated(bytes, self.range.clone());
+            return symbols.tell(0, Parts::default(), &mut tell);
         }
-        // Whatever stands before the run, one of the four alignments is right.
-        for skip in 0..4 {
-            tell(coding(Radix::Base64, self.range.clone(), skip))?;
+        let symbols = Symbols::of(bytes, self.range.clone(), Radix::Base64, self.clipped);
+        for (phase, parts) in printable_base64(&symbols.values).into_iter().enumerate() {
+            symbols.tell(phase, parts, &mut tell)?;
         }
-        for (alphabet, min, radix, phases) in [
-            (&HEX, RUN_MIN, Radix::Hex, 2),
-            (&BASE32, BASE32_MIN, Radix::Base32, 8),
-        ] {
-            let is_any = self.clipped || radix == Radix::Hex;
-            for range in stretches(bytes, self.range.clone(), alphabet, min) {
-                for skip in 0..if is_any { phases } else { 1 } {
-                    tell(coding(radix, range.clone(), skip))?;
-                }
+        for range in stretches(bytes, self.range.clone(), &HEX, RUN_MIN) {
+            let symbols = Symbols::of(bytes, range, Radix::Hex, self.clipped);
+            for (phase, parts) in printable_hex(&symbols.values).into_iter().enumerate() {
+                symbols.tell(phase, parts, &mut tell)?;
+            }
+        }
+        for range in stretches(bytes, self.range.clone(), &BASE32, BASE32_MIN) {
+            let is_cut = range.start == self.range.start || range.end == self.range.end;
+            let symbols = Symbols::of(bytes, range, Radix::Base32, self.clipped);
+            for phase in 0..if self.clipped && is_cut { 8 } else { 1 } {
+                let parts = printable(&decode(&symbols.values, phase.., Radix::Base32));
+                symbols.tell(phase, parts, &mut tell)?;
             }
         }
         Ok(())
     }
+}
+
+/// The values of a run's symbols.
+struct Symbols {
+    values: Vec<u8>,
+    /// Where each symbol is in the parent; empty where nothing stands between them.
+    places: Vec<usize>,
+    range: Range<usize>,
+    radix: Radix,
+    is_separated: bool,
+    /// Whether the run may go on outside the view.
+    clipped: bool,
+}
+
+impl Symbols {
+    fn of(bytes: &[u8], range: Range<usize>, radix: Radix, clipped: bool) -> Self {
+        let table = radix.alphabet();
+        let run = &bytes[range.clone()];
+        let mut values: Vec<u8> = run.iter().map(|byte| table[usize::from(*byte)]).collect();
+        let mut places = Vec::new();
+        if run.iter().any(|byte| is_break(*byte)) {
+            let at = |index: usize| range.start + index;
+            let symbols = values.iter().enumerate();
+            places = symbols
+                .filter(|(_, value)| **value != OUTSIDE)
+                .map(|(index, _)| at(index))
+                .collect();
+            values.retain(|value| *value != OUTSIDE);
+        }
+        Self {
+            values,
+            places,
+            range,
+            radix,
+            is_separated: false,
+            clipped,
+        }
+    }
+
+    fn separated(bytes: &[u8], range: Range<usize>) -> Self {
+        let places: Vec<usize> = symbols(bytes, range.clone(), Radix::Hex, true).collect();
+        Self {
+            values: places
+                .iter()
+                .map(|at| HEX[usize::from(bytes[*at])])
+                .collect(),
+            places,
+            range,
+            radix: Radix::Hex,
+            is_separated: true,
+            clipped: false,
+        }
+    }
+
+    /// Tells of the parts of what the symbols decode to from `phase` on; of all of it where it is
+    /// text of any script.
+    fn tell<E>(
+        &self,
+        phase: usize,
+        parts: Parts,
+        tell: &mut impl FnMut(Part) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let bits = self.radix.bits();
+        let len = self.values.len().saturating_sub(phase) * bits / 8;
+        let mut parts = parts.0;
+        parts
+            .iter_mut()
+            .for_each(|part| part.end = part.end.min(len));
+        if self.is_separated || self.is_text(phase) {
+            parts = vec![0..len];
+        }
+        for part in parts {
+            let first = phase + part.start * 8 / bits;
+            let end = phase + (part.end * 8).div_ceil(bits);
+            let from = self.places.get(first).copied();
+            tell(Part {
+                clipped: self.clipped || part.len() < len,
+                coding: Coding {
+                    radix: self.radix,
+                    range: from.unwrap_or(self.range.start + first)..self.range.end,
+                    is_separated: self.is_separated,
+                },
+                bytes: decode(&self.values, first..end, self.radix),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether all of it is UTF-8.
+    fn is_text(&self, phase: usize) -> bool {
+        // As a rule the first bytes tell that it is not.
+        const FIRST_SYMBOLS: usize = 16;
+        let first = phase..self.values.len().min(phase + FIRST_SYMBOLS);
+        let may_be = match std::str::from_utf8(&decode(&self.values, first, self.radix)) {
+            Ok(_) => true,
+            Err(error) => error.error_len().is_none(),
+        };
+        may_be && std::str::from_utf8(&decode(&self.values, phase.., self.radix)).is_ok()
+    }
+}
+
+/// Decodes some of the symbols; bits left over at the end are dropped.
+fn decode(values: &[u8], part: impl RangeBounds<usize>, radix: Radix) -> Vec<u8> {
+    let bits = radix.bits();
+    let values = &values[(part.start_bound().cloned(), part.end_bound().cloned())];
+    let mut out = Vec::with_capacity(values.len() * bits / 8);
+    let (mut held, mut count) = (0u32, 0);
+    for value in values {
+        held = held << bits | u32::from(*value);
+        count += bits;
+        if count >= 8 {
+            count -= 8;
+            out.push((held >> count) as u8);
+        }
+    }
+    out
+}
+
+/// Where the symbols of a range are.
+fn symbols(
+    bytes: &[u8],
+    range: Range<usize>,
+    radix: Radix,
+    is_separated: bool,
+) -> impl Iterator<Item = usize> + '_ {
+    let alphabet = radix.alphabet();
+    range.filter(move |at| {
+        // `0x` has a digit of its own.
+        alphabet[usize::from(bytes[*at])] != OUTSIDE
+            && !(is_separated && bytes.get(*at + 1) == Some(&b'x'))
+    })
 }
 
 fn is_break(byte: u8) -> bool {
@@ -373,65 +602,12 @@ impl Coding {
         }
     }
 
-    fn alphabet(&self) -> &'static [u8; 256] {
-        match self.radix {
-            Radix::Base64 => &BASE64,
-            Radix::Base32 => &BASE32,
-            Radix::Hex => &HEX,
-        }
-    }
-
-    /// Where the symbols are in the parent.
-    fn symbols<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let (alphabet, is_separated) = (self.alphabet(), self.is_separated);
-        let is_symbol = move |at: &usize| {
-            // `0x` has a digit of its own.
-            alphabet[bytes[*at] as usize] != OUTSIDE
-                && !(is_separated && bytes.get(*at + 1) == Some(&b'x'))
-        };
-        self.range.clone().filter(is_symbol).skip(self.skip)
-    }
-
-    /// Decodes; bits left over at the end are dropped.
-    pub(super) fn decode(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        out.clear();
-        let (table, bits) = (self.alphabet(), self.radix.bits());
-        let (mut held, mut count) = (0u32, 0);
-        let mut take = |value: u8| {
-            held = held << bits | u32::from(value);
-            count += bits;
-            if count >= 8 {
-                count -= 8;
-                out.push((held >> count) as u8);
-            }
-        };
-        if self.is_separated {
-            self.symbols(bytes)
-                .for_each(|at| take(table[bytes[at] as usize]));
-            return;
-        }
-        let symbols = bytes[self.range.clone()].iter();
-        let values = symbols.map(|byte| table[*byte as usize]);
-        values
-            .filter(|value| *value != OUTSIDE)
-            .skip(self.skip)
-            .for_each(take);
-    }
-
-    /// Steps over what decodes to so many bytes, a multiple of [`CELL`].
-    pub(super) fn advance(&mut self, bytes: &[u8], decoded_bytes: usize) {
-        let symbols = decoded_bytes * 8 / self.radix.bits();
-        if let Some(place) = self.symbols(bytes).nth(symbols) {
-            self.range.start = place;
-            self.skip = 0;
-        }
-    }
-
     /// Where `start..end` of the output was in the parent, whose bytes these are.
     pub(super) fn map(&self, bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
         let bits = self.radix.bits();
         let (first, last) = (start * 8 / bits, (end.max(1) * 8).saturating_sub(1) / bits);
-        let mut symbols = self.symbols(bytes).skip(first);
+        let symbols = symbols(bytes, self.range.clone(), self.radix, self.is_separated);
+        let mut symbols = symbols.skip(first);
         let from = symbols.next().unwrap_or(self.range.end);
         let to = match (last - first.min(last)).checked_sub(1) {
             Some(further) => symbols.nth(further).unwrap_or(self.range.end - 1),
