@@ -197,33 +197,22 @@ fn stretch<'a>(bytes: impl ExactSizeIterator<Item = &'a u8>, reach: usize) -> us
     len
 }
 
-/// The parts of a view in which a wide literal's head may be.
+/// The parts of a view in which a wide literal's head may be: blocks with a byte beyond ASCII, and
+/// what lies within reach of them.
 fn wide_stretches(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let first = at + first_wide(&view[at..])?;
-        let mut last = first;
-        while let Some(next) = view[last + 1..]
-            .iter()
-            .take(2 * WIDE_REACH)
-            .position(|byte| !byte.is_ascii())
-        {
-            last += next + 1;
-        }
-        at = last + 1;
-        Some(first.saturating_sub(WIDE_REACH)..view.len().min(last + 1 + WIDE_REACH))
-    })
-}
-
-/// The first byte beyond ASCII. Blocks without one are stepped over with a test that the compiler
-/// makes into vector instructions.
-fn first_wide(bytes: &[u8]) -> Option<usize> {
+    // The compiler makes vector instructions of the test of one.
     const BLOCK: usize = 64;
-    let blocks = bytes.chunks_exact(BLOCK);
-    let plain = blocks.take_while(|block| block.iter().fold(0, |all, byte| all | byte) < 0x80);
-    let from = plain.count() * BLOCK;
-    let skip = bytes[from..].iter().position(|byte| !byte.is_ascii())?;
-    Some(from + skip)
+    let mut blocks = view.chunks(BLOCK).enumerate().peekable();
+    let is_wide = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte) >= 0x80;
+    std::iter::from_fn(move || {
+        let (first, _) = blocks.find(|(_, block)| is_wide(block))?;
+        let mut last = first;
+        while blocks.next_if(|(_, block)| is_wide(block)).is_some() {
+            last += 1;
+        }
+        let start = (first * BLOCK).saturating_sub(WIDE_REACH);
+        Some(start..view.len().min((last + 1) * BLOCK + WIDE_REACH))
+    })
 }
 
 impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {

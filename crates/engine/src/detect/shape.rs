@@ -368,6 +368,7 @@ fn next_word(view: &[u8], at: usize) -> Option<Range<usize>> {
     Some(start - back..start + on)
 }
 
+/// Whether a word is one of a phrase, as far as its hash tells. The phrase's checksum decides.
 fn is_seed_word(word: &[u8]) -> bool {
     let mut lower = [0; 8];
     let Some(lower) = lower.get_mut(..word.len()).filter(|word| word.len() >= 3) else {
@@ -375,29 +376,37 @@ fn is_seed_word(word: &[u8]) -> bool {
     };
     lower.copy_from_slice(word);
     lower.make_ascii_lowercase();
-    let words = Language::English.word_list();
-    let alike = seed_words_alike([lower[0], lower[1]]);
-    words[alike].iter().any(|word| word.as_bytes() == lower)
+    SEED_WORDS.may_hold(lower)
 }
 
-/// The words that begin with two lower-case letters, as a range of the sorted list.
-fn seed_words_alike(start: [u8; 2]) -> Range<usize> {
-    const LETTERS: usize = 26;
-    /// Where the words of each pair of letters begin, and where the last ones end.
-    static STARTS: OnceLock<Box<[u16]>> = OnceLock::new();
-    let index = |start: &[u8]| {
-        let letter = |byte: u8| usize::from(byte.wrapping_sub(b'a')) % LETTERS;
-        letter(start[0]) * LETTERS + letter(start[1])
-    };
-    let starts = STARTS.get_or_init(|| {
-        let words = Language::English.word_list();
-        let below = |pair| words.partition_point(|word| index(word.as_bytes()) < pair);
-        (0..=LETTERS * LETTERS)
-            .map(|pair| below(pair) as u16)
-            .collect()
-    });
-    let index = index(&start);
-    usize::from(starts[index])..usize::from(starts[index + 1])
+/// The hashes of the words of BIP-39: most others are told from them by one bit.
+struct SeedWords(OnceLock<Box<[u64; SEED_HASHES / 64]>>);
+
+/// Thirty-two for each word.
+const SEED_HASHES: usize = 1 << 16;
+
+static SEED_WORDS: SeedWords = SeedWords(OnceLock::new());
+
+impl SeedWords {
+    /// Whether a lower-case word may be one.
+    fn may_hold(&self, word: &[u8]) -> bool {
+        let hashes = self.0.get_or_init(|| {
+            let mut hashes = Box::new([0; SEED_HASHES / 64]);
+            for word in Language::English.word_list() {
+                let hash = Self::hash(word.as_bytes());
+                hashes[hash / 64] |= 1 << (hash % 64);
+            }
+            hashes
+        });
+        let hash = Self::hash(word);
+        hashes[hash / 64] >> (hash % 64) & 1 == 1
+    }
+
+    fn hash(word: &[u8]) -> usize {
+        // The multiplier of Knuth's MMIX generator spreads the letters to the upper bits.
+        let letters = word.iter().fold(0u64, |all, b| all << 8 | u64::from(*b));
+        (letters.wrapping_mul(6_364_136_223_846_793_005) >> 48) as usize
+    }
 }
 
 /// The run of phrase words around one, in order.

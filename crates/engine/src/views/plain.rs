@@ -341,9 +341,16 @@ fn hex(digits: &[u8]) -> Option<u32> {
 
 /// The first character of UTF-8 bytes.
 fn decode(rest: &[u8]) -> Option<(char, usize)> {
-    let bytes = rest.get(..width(rest[0]))?;
-    let c = std::str::from_utf8(bytes).ok()?.chars().next()?;
-    Some((c, bytes.len()))
+    let width = width(rest[0]);
+    let bytes = rest.get(1..width)?;
+    let lead = u32::from(rest[0]) & (0x7f >> width);
+    let code = bytes.iter().try_fold(lead, |code, byte| {
+        (byte & 0xc0 == 0x80).then_some(code << 6 | u32::from(byte & 0x3f))
+    })?;
+    // What fits in fewer bytes is no character (RFC 3629, section 3).
+    let least = [0, 0x80, 0x80, 0x800, 0x1_0000][width];
+    let is_shortest = width > 1 && code >= least;
+    Some((char::from_u32(code).filter(|_| is_shortest)?, width))
 }
 
 fn folded(c: char) -> Option<&'static str> {

@@ -1,6 +1,6 @@
 //! Runs of symbols that may be base64, base32 or hexadecimal, and their decodings.
 
-use std::ops::{Range, RangeBounds};
+use std::ops::Range;
 
 /// A shorter run holds no credential: eight bytes in hexadecimal.
 const RUN_MIN: usize = 16;
@@ -121,17 +121,20 @@ pub(crate) fn is_encoding_byte(byte: u8) -> bool {
     BASE64[byte as usize] != OUTSIDE
 }
 
-/// A run of fewer bytes need not hold a whole word of eight.
-const WORD_RUN_MIN: usize = 15;
+/// Bytes that are tested at once.
+const WORD: usize = 8;
+
+/// A run of fewer bytes need not hold a whole word.
+const WORD_RUN_MIN: usize = 2 * WORD - 1;
 
 /// The maximal runs of base64 symbols of at least `min` bytes, which is no less than
 /// [`WORD_RUN_MIN`].
 pub(crate) fn token_runs(bytes: &[u8], min: usize) -> impl Iterator<Item = Range<usize>> {
     debug_assert!(min >= WORD_RUN_MIN);
-    let mut from = 0;
+    let (mut from, step) = (0, (min - WORD + 1) / WORD * WORD);
     std::iter::from_fn(move || {
         loop {
-            let word = next_word(bytes, from, may_be_symbols, &IS_SYMBOL)?;
+            let word = next_word(bytes, from, step, may_be_symbols, &IS_SYMBOL)?;
             let back = count_symbols(bytes[..word].iter().rev());
             let on = count_symbols(bytes[word..].iter());
             let run = word - back..word + on;
@@ -147,21 +150,23 @@ fn count_symbols<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
     bytes.take_while(|b| is_encoding_byte(**b)).count()
 }
 
-/// Where the next eight bytes at a multiple of eight are that are all of a kind: every run of it
-/// that is long enough has such. `may_be` is a quick test of eight that lets few others pass.
+/// Where the next word at a multiple of `step` is whose bytes are all of a kind. `may_be` is a
+/// quick test of a word that lets few others pass.
 fn next_word(
     bytes: &[u8],
     from: usize,
+    step: usize,
     may_be: fn(u64) -> bool,
     is_kind: &[bool; 256],
 ) -> Option<usize> {
-    const WORD: usize = 8;
-    let first = from.div_ceil(WORD) * WORD;
-    let words = bytes.get(first..)?.as_chunks::<WORD>().0;
-    let is_word = |word: &[u8; WORD]| {
-        may_be(u64::from_le_bytes(*word)) && word.iter().all(|byte| is_kind[usize::from(*byte)])
+    let first = from.div_ceil(step) * step;
+    let mut words = bytes.get(first..)?.chunks(step);
+    let is_word = |chunk: &[u8]| {
+        chunk.first_chunk::<WORD>().is_some_and(|word| {
+            may_be(u64::from_le_bytes(*word)) && word.iter().all(|byte| is_kind[usize::from(*byte)])
+        })
     };
-    Some(first + words.iter().position(is_word)? * WORD)
+    Some(first + words.position(is_word)? * step)
 }
 
 /// Whether none of eight bytes is below `+`, the first symbol, as space and quotes are (Hacker's
@@ -335,7 +340,7 @@ static IN_SEPARATED: [bool; 256] = {
 /// Finds the runs of separated pairs.
 fn separated(bytes: &[u8], found: &mut Vec<Run>) {
     let mut from = 0;
-    while let Some(word) = next_word(bytes, from, |_| true, &IN_SEPARATED) {
+    while let Some(word) = next_word(bytes, from, WORD, |_| true, &IN_SEPARATED) {
         let Some((start, separator)) = pair_near(bytes, word) else {
             from = word + 1;
             continue;
@@ -415,7 +420,7 @@ impl Run {
             let is_cut = range.start == self.range.start || range.end == self.range.end;
             let symbols = Symbols::of(bytes, range, Radix::Base32, self.clipped);
             for phase in 0..if self.clipped && is_cut { 8 } else { 1 } {
-                let parts = printable(&decode(&symbols.values, phase.., Radix::Base32));
+                let parts = printable(&decode(&symbols.values[phase..], Radix::Base32));
                 symbols.tell(phase, parts, &mut tell)?;
             }
         }
@@ -503,7 +508,7 @@ impl Symbols {
                     range: from.unwrap_or(self.range.start + first)..self.range.end,
                     is_separated: self.is_separated,
                 },
-                bytes: decode(&self.values, first..end, self.radix),
+                bytes: decode(&self.values[first..end], self.radix),
             })?;
         }
         Ok(())
@@ -512,31 +517,35 @@ impl Symbols {
     /// Whether all of it is UTF-8.
     fn is_text(&self, phase: usize) -> bool {
         // As a rule the first bytes tell that it is not.
-        const FIRST_SYMBOLS: usize = 16;
-        let first = phase..self.values.len().min(phase + FIRST_SYMBOLS);
-        let may_be = match std::str::from_utf8(&decode(&self.values, first, self.radix)) {
+        let mut first = [0; 12];
+        let decoded = decoded(&self.values[phase..], self.radix).zip(&mut first);
+        let len = decoded.map(|(byte, first)| *first = byte).count();
+        let may_be = match std::str::from_utf8(&first[..len]) {
             Ok(_) => true,
             Err(error) => error.error_len().is_none(),
         };
-        may_be && std::str::from_utf8(&decode(&self.values, phase.., self.radix)).is_ok()
+        may_be && std::str::from_utf8(&decode(&self.values[phase..], self.radix)).is_ok()
     }
 }
 
-/// Decodes some of the symbols; bits left over at the end are dropped.
-fn decode(values: &[u8], part: impl RangeBounds<usize>, radix: Radix) -> Vec<u8> {
+/// Decodes symbols; bits left over at the end are dropped.
+fn decode(values: &[u8], radix: Radix) -> Vec<u8> {
+    let mut out = Vec::with_capacity(values.len() * radix.bits() / 8);
+    out.extend(decoded(values, radix));
+    out
+}
+
+fn decoded(values: &[u8], radix: Radix) -> impl Iterator<Item = u8> + '_ {
     let bits = radix.bits();
-    let values = &values[(part.start_bound().cloned(), part.end_bound().cloned())];
-    let mut out = Vec::with_capacity(values.len() * bits / 8);
     let (mut held, mut count) = (0u32, 0);
-    for value in values {
+    values.iter().filter_map(move |value| {
         held = held << bits | u32::from(*value);
         count += bits;
-        if count >= 8 {
-            count -= 8;
-            out.push((held >> count) as u8);
-        }
-    }
-    out
+        count.checked_sub(8).map(|left| {
+            count = left;
+            (held >> left) as u8
+        })
+    })
 }
 
 /// Where the symbols of a range are.
