@@ -71,11 +71,15 @@ fn judge(kind: CrossingKind, content: &[u8], size: usize) -> Judged {
             bytes: piece,
         };
         pushed += piece.len();
-        match inspection.push(surface, &session, NOW) {
-            Step::Release(count) => released += count,
-            Step::Hold => {}
-            Step::Stop => break,
-            Step::Ask(_) | Step::Connect(_) => panic!("a body asks for nothing"),
+        for step in [
+            inspection.push(surface, &session, NOW),
+            inspection.lull(NOW),
+        ] {
+            match step {
+                Step::Release(count) => released += count,
+                Step::Hold | Step::Stop => {}
+                Step::Ask(_) | Step::Connect(_) => panic!("a body asks for nothing"),
+            }
         }
         assert!(
             released <= pushed,

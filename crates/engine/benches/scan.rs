@@ -100,7 +100,7 @@ fn streamed<const PIECE: usize>(bencher: Bencher<'_, '_>, shape: &str) {
     let pieces: Vec<&[u8]> = content.chunks(PIECE).collect();
     bencher
         .counter(BytesCount::new(content.len()))
-        .bench(|| PROBE.stream(Direction::Inbound, black_box(&pieces)));
+        .bench(|| PROBE.stream(Direction::Inbound, black_box(&pieces), false));
 }
 
 #[divan::bench(args = SHAPES, sample_count = 10)]

@@ -22,7 +22,9 @@ fn main() {
                 "in" => probe
                     .scan(Direction::Inbound, &content)
                     .map_or(0, |s| s.len()),
-                _ => probe.stream(Direction::Inbound, &pieces).unwrap_or(0),
+                _ => probe
+                    .stream(Direction::Inbound, &pieces, false)
+                    .unwrap_or(0),
             };
         }
     };

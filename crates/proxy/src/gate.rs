@@ -364,6 +364,16 @@ impl Pass {
         self.take_step(step)
     }
 
+    /// Says that no more of a body is at hand just now. Returns how many held bytes may go on.
+    ///
+    /// # Errors
+    /// The refusal; nothing held may leave.
+    pub fn lull(&mut self) -> Result<usize, Refused> {
+        let now = self.gate.clock.now();
+        let step = self.inspection()?.lull(now);
+        self.take_step(step)
+    }
+
     /// Says that the sender of a raw stream waits for an answer. Returns how many held bytes may
     /// go on.
     ///

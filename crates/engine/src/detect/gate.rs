@@ -35,7 +35,7 @@ struct Wake {
 }
 
 const fn entries<const LEN: usize>(bytes: &'static [u8]) -> &'static [[u8; 2]; LEN] {
-    match bytes.as_chunks().0.as_array() {
+    match bytes.as_chunks().0.first_chunk() {
         Some(entries) => entries,
         None => panic!("the build script wrote as many"),
     }

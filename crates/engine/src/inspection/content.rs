@@ -183,6 +183,20 @@ impl Inspection {
         Stream::new(kind, self.kind.direction(), encoding)
     }
 
+    /// What may be released of a stream whose next bytes are not at hand.
+    pub(super) fn lull_stream(&mut self, now: Time) -> usize {
+        let Some(mut stream) = self.stream.take() else {
+            return 0;
+        };
+        let kind = self.stream_kind();
+        let bench = self.bench(now);
+        let holds =
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+        let released = stream.lull(&self.engine.scanner, &holds);
+        self.stream = Some(stream);
+        released
+    }
+
     pub(super) fn pause_stream(&mut self, now: Time) -> usize {
         let Some(mut stream) = self.stream.take() else {
             return 0;

@@ -144,7 +144,8 @@ impl Inspection {
     /// Judges the next piece of content.
     ///
     /// For a stream ([`SurfaceKind::Body`], [`SurfaceKind::Stream`]) the shell holds the bytes and
-    /// sends on only what [`Step::Release`] names, oldest first.
+    /// sends on only what [`Step::Release`] names, oldest first. A body is released a block at a
+    /// time while it flows, and for the rest in a [lull](Self::lull); a raw stream as it comes.
     pub fn push(&mut self, next: Surface<'_>, session: &Session, now: Time) -> Step {
         if self.is_stopped() {
             return Step::Stop;
@@ -158,8 +159,21 @@ impl Inspection {
             SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, now),
             SurfaceKind::Body | SurfaceKind::Stream => {
                 released = self.push_stream(next, session, now);
+                if next.kind == SurfaceKind::Stream && !self.is_stopped() {
+                    released += self.lull_stream(now);
+                }
             }
         }
+        self.step(Step::Release(released))
+    }
+
+    /// Says that no more of a stream is at hand just now, so that what surely holds no part of
+    /// something that would block may go on.
+    pub fn lull(&mut self, now: Time) -> Step {
+        if self.is_stopped() {
+            return Step::Stop;
+        }
+        let released = self.lull_stream(now);
         self.step(Step::Release(released))
     }
 

@@ -30,15 +30,18 @@ impl Probe {
         Some(out.into_iter().map(row).collect())
     }
 
-    /// Streams pieces and gives how many bytes were released before the end; none if the work
-    /// budget is spent.
-    pub fn stream(&self, direction: Direction, pieces: &[&[u8]]) -> Option<usize> {
+    /// Streams pieces, with a lull after each if `lulls`, and gives how many bytes were released
+    /// before the end; none if the work budget is spent.
+    pub fn stream(&self, direction: Direction, pieces: &[&[u8]], lulls: bool) -> Option<usize> {
         let mut stream = Stream::new(SurfaceKind::Body, direction, None);
         let (mut budget, mut out, mut released) = (Budget::default(), Vec::new(), 0);
         for piece in pieces {
             released += stream
                 .push(&self.0, piece, &|_| true, &mut budget, &mut out)
                 .ok()?;
+            if lulls {
+                released += stream.lull(&self.0, &|_| true);
+            }
         }
         stream
             .finish(&self.0, &|_| true, &mut budget, &mut out)

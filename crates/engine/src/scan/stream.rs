@@ -1,7 +1,7 @@
 //! Scans a stream as it flows, and says what may be released.
 //!
-//! Blocks at fixed places decide, so that no cut of the stream changes what is seen. Between them
-//! what has arrived is looked through early, only to tell how much of it may go on.
+//! Blocks at fixed places decide, so that no cut of the stream changes what is seen. In a lull what
+//! has arrived is looked through early, only to tell how much of it may go on.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -92,8 +92,8 @@ impl Stream {
         }
     }
 
-    /// Takes the next raw bytes and tells how many more raw bytes, oldest first, may be released.
-    /// Sightings are appended once each, whatever the cuts.
+    /// Takes the next raw bytes and tells how many more raw bytes, oldest first, may be released:
+    /// those of decided blocks. Sightings are appended once each, whatever the cuts.
     pub(crate) fn push(
         &mut self,
         scanner: &Scanner,
@@ -105,8 +105,18 @@ impl Stream {
         for slice in bytes.chunks(SLICE_BYTES) {
             self.take(scanner, slice, holds, budget, out)?;
         }
-        self.look_early(scanner, holds);
         Ok(self.release())
+    }
+
+    /// Looks through what is held, because no more is at hand just now, and tells how many more
+    /// raw bytes may be released.
+    pub(crate) fn lull(&mut self, scanner: &Scanner, holds: Holds<'_>) -> usize {
+        if !self.is_stalled {
+            let cut = self.token_start();
+            let seen = self.look(scanner, holds, cut);
+            self.is_stalled = !seen.is_empty();
+        }
+        self.release()
     }
 
     /// Looks through what is held as if the stream ended here, because its sender waits for an
@@ -256,16 +266,6 @@ impl Stream {
     fn slice(&self, start: u64, end: u64) -> &[u8] {
         let at = |place: u64| (place.clamp(self.base, self.end()) - self.base) as usize;
         &self.buffer[at(start)..at(end)]
-    }
-
-    /// Clears what has arrived and surely holds no part of something that would block.
-    fn look_early(&mut self, scanner: &Scanner, holds: Holds<'_>) {
-        if self.is_stalled {
-            return;
-        }
-        let cut = self.token_start();
-        let seen = self.look(scanner, holds, cut);
-        self.is_stalled = !seen.is_empty();
     }
 
     /// Clears up to `cut`, or up to the first thing that would block. Returns what would.

@@ -10,7 +10,7 @@ use crate::finding::Class;
 use crate::views::{View, walk};
 
 /// What starts in a block is decided by one scan of it and its surroundings.
-pub(super) const BLOCK_BYTES: u64 = 32 * 1024;
+pub(super) const BLOCK_BYTES: u64 = 64 * 1024;
 
 /// Bytes after a block that its scan also sees: a credential, encoded, that starts at its end.
 pub(super) const OVERLAP_BYTES: u64 = 4 * 1024;

@@ -495,7 +495,8 @@ impl Symbols {
             .iter_mut()
             .for_each(|part| part.end = part.end.min(len));
         if self.is_separated || self.is_text(phase) {
-            parts = vec![0..len];
+            parts.clear();
+            parts.push(0..len);
         }
         for part in parts {
             let first = phase + part.start * 8 / bits;

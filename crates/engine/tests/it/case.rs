@@ -205,9 +205,11 @@ impl Case {
                 name: "",
                 bytes: piece,
             };
-            step = inspection.push(surface, session, now);
-            if let Step::Release(bytes) = step {
-                released += bytes;
+            for next in [inspection.push(surface, session, now), inspection.lull(now)] {
+                if let Step::Release(bytes) = next {
+                    released += bytes;
+                }
+                step = next;
             }
         }
         Outcome {

@@ -44,10 +44,15 @@ fn judge(engine: &Arc<Engine>, pieces: &[&[u8]]) -> (Verdict, Vec<u8>) {
             name: "",
             bytes: piece,
         };
-        match inspection.push(surface, &session, NOW) {
-            Step::Release(bytes) => released += bytes,
-            Step::Stop => break,
-            other => panic!("{other:?}"),
+        for step in [
+            inspection.push(surface, &session, NOW),
+            inspection.lull(NOW),
+        ] {
+            match step {
+                Step::Release(bytes) => released += bytes,
+                Step::Stop => {}
+                other => panic!("{other:?}"),
+            }
         }
         assert!(released <= sent.len(), "more was released than came");
     }

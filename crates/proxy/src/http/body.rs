@@ -54,6 +54,8 @@ pub(crate) struct Inspected {
     released_bytes: usize,
     trailers: Option<HeaderMap>,
     state: State,
+    /// Whether bytes came since the last lull.
+    is_flowing: bool,
     idle: Option<Pin<Box<Sleep>>>,
     last: Instant,
 }
@@ -116,6 +118,7 @@ impl Body {
             released_bytes: 0,
             trailers: None,
             state: State::Open,
+            is_flowing: false,
             idle: None,
             last: Instant::now(),
         };
@@ -198,7 +201,7 @@ impl Inspected {
     /// Takes the next frame in. Ready with an error once broken.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         let Poll::Ready(next) = Pin::new(&mut self.from).poll_frame(cx) else {
-            return self.poll_idle(cx);
+            return self.poll_lull(cx);
         };
         self.last = Instant::now();
         let taken = match next {
@@ -207,6 +210,21 @@ impl Inspected {
             None => self.finish(),
         };
         Poll::Ready(taken.map_err(|refused| self.break_off(refused)))
+    }
+
+    /// Lets go of what may go before waiting for more.
+    fn poll_lull(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if !std::mem::take(&mut self.is_flowing) || self.held_bytes == 0 {
+            return self.poll_idle(cx);
+        }
+        match self.pass.lull() {
+            Ok(0) => self.poll_idle(cx),
+            Ok(released) => {
+                self.release(released);
+                Poll::Ready(Ok(()))
+            }
+            Err(refused) => Poll::Ready(Err(self.break_off(refused))),
+        }
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
@@ -251,6 +269,7 @@ impl Inspected {
             bytes: &bytes,
         };
         let released = self.pass.push(surface)?;
+        self.is_flowing = true;
         self.held_bytes += bytes.len();
         self.held.push_back(bytes);
         self.release(released);

@@ -22,6 +22,7 @@ fn flow(coding: Option<&str>, direction: Direction, pieces: &[&[u8]]) -> Flow {
         released += stream
             .push(&scanner, piece, &holds, &mut budget, &mut out)
             .expect("budget");
+        released += stream.lull(&scanner, &holds);
     }
     assert!(released <= pieces.iter().map(|piece| piece.len()).sum());
     stream
@@ -180,9 +181,38 @@ fn events_are_released_as_they_come() {
     let mut stream = Stream::new(SurfaceKind::Body, Direction::Inbound, None);
     let (mut budget, mut out) = (Budget::default(), Vec::new());
     for _ in 0..2000 {
-        let released = stream.push(&scanner, event, &|_| true, &mut budget, &mut out);
-        assert_eq!(released, Ok(event.len()));
+        let decided = stream.push(&scanner, event, &|_| true, &mut budget, &mut out);
+        let released = decided.expect("budget") + stream.lull(&scanner, &|_| true);
+        assert_eq!(released, event.len());
     }
+}
+
+#[test]
+fn what_flows_is_released_by_the_block() {
+    let scanner = Scanner::new([7; 32]);
+    let mut stream = Stream::new(SurfaceKind::Body, Direction::Inbound, None);
+    let (mut budget, mut out, mut held) = (Budget::default(), Vec::new(), 0);
+    for piece in [b"All is quiet on the river. ".as_slice(); 10_000] {
+        held += piece.len();
+        held -= stream
+            .push(&scanner, piece, &|_| true, &mut budget, &mut out)
+            .expect("budget");
+        assert!(held < 70 * 1024, "{held} bytes held");
+    }
+}
+
+#[test]
+fn nothing_goes_from_what_would_block_on() {
+    let scanner = Scanner::new([7; 32]);
+    let mut stream = Stream::new(SurfaceKind::Body, Direction::Outbound, None);
+    let (mut budget, mut out) = (Budget::default(), Vec::new());
+    let mut take = |bytes: &[u8]| {
+        let decided = stream.push(&scanner, bytes, &|_| true, &mut budget, &mut out);
+        decided.expect("budget") + stream.lull(&scanner, &|_| true)
+    };
+    assert_eq!(take(format!("key {TOKEN} end").as_bytes()), 4);
+    let more: usize = [b"more ".as_slice(); 100].into_iter().map(&mut take).sum();
+    assert_eq!(more, 0);
 }
 
 #[test]
