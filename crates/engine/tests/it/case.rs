@@ -1,69 +1,19 @@
-//! Reads `cases/*.yaml`, and runs one case through an inspection.
+//! Runs one case of the corpus through an inspection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use crate::reader::Case;
 use carboy_engine::{
-    Answer, Crossing, CrossingKind, Decision, Engine, Host, Policy, Preset, Question, Scheme,
-    Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
+    Answer, Crossing, CrossingKind, Decision, Engine, Host, Question, Scheme, Session, Step,
+    Surface, SurfaceKind, Target, Time, Verdict,
 };
-use serde::Deserialize;
 
 /// 2026-01-01T00:00Z.
 const START: u64 = 1_767_225_600;
 const PUBLIC: &str = "93.184.216.34";
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseFile {
-    cases: Vec<Case>,
-}
-
-/// One case as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Case {
-    pub(crate) name: String,
-    #[serde(default = "balanced")]
-    policy: String,
-    #[serde(default = "http_request")]
-    crossing: String,
-    url: Option<String>,
-    target: Option<String>,
-    method: Option<String>,
-    #[serde(default)]
-    headers: Vec<String>,
-    body: Option<String>,
-    body_base64: Option<String>,
-    #[serde(default = "once")]
-    times: u64,
-    #[serde(default)]
-    every: u64,
-    resolve: Option<Vec<IpAddr>>,
-    pub(crate) expect: String,
-    pub(crate) rule: Option<String>,
-    pub(crate) surface: Option<String>,
-    pub(crate) remedy: Option<String>,
-    #[serde(default)]
-    pub(crate) findings: Vec<String>,
-    pub(crate) shadow: Option<String>,
-    pub(crate) resolves: Option<bool>,
-}
-
-fn balanced() -> String {
-    "balanced".into()
-}
-
-fn http_request() -> String {
-    "http-request".into()
-}
-
-fn once() -> u64 {
-    1
-}
 
 /// What came of one crossing.
 pub(crate) struct Outcome {
@@ -71,29 +21,6 @@ pub(crate) struct Outcome {
     pub(crate) resolved: bool,
     /// Body bytes that were let go before the verdict.
     pub(crate) released: usize,
-}
-
-/// Every case of every file.
-pub(crate) fn all() -> Vec<Case> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
-    let entries = std::fs::read_dir(dir).expect("the corpus");
-    let mut paths: Vec<_> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml")
-    });
-    paths.sort();
-    let read = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path)
-            .expect("a file")
-            .replace("<>", "");
-        let file: CaseFile = serde_saphyr::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        file.cases
-    };
-    paths.iter().flat_map(read).collect()
 }
 
 impl Case {
@@ -106,30 +33,9 @@ impl Case {
         if let Some(engine) = engines.get(&self.policy) {
             return Arc::clone(engine);
         }
-        let engine = Arc::new(Engine::new(self.parse_policy(), [7; 32]));
+        let engine = Arc::new(Engine::new(self.parsed_policy(), [7; 32]));
         engines.insert(self.policy.clone(), Arc::clone(&engine));
         engine
-    }
-
-    fn parse_policy(&self) -> Policy {
-        match Preset::named(&self.policy) {
-            Some(preset) => Policy::preset(preset),
-            None => Policy::parse(&self.policy, &self.name).expect("a case's policy parses"),
-        }
-    }
-
-    /// The body.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        let decode = |text: &String| {
-            let text: String = text.split_whitespace().collect();
-            data_encoding::BASE64
-                .decode(text.as_bytes())
-                .expect("base64")
-        };
-        let plain = self.body.as_ref().map(|text| text.clone().into_bytes());
-        plain
-            .or_else(|| self.body_base64.as_ref().map(decode))
-            .unwrap_or_default()
     }
 
     /// Runs the case with its body in these pieces.

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use carboy_engine::{Action, Decision};
 
-use crate::case::{Case, Outcome, all};
+use crate::case::Outcome;
+use crate::reader::{Case, all};
 
 /// Bodies up to this length are cut at every byte; longer ones at as many places, evenly.
 const CUTS_MAX: usize = 100;

@@ -5,6 +5,8 @@ mod corpus;
 mod docs;
 mod host;
 mod policy;
+#[path = "../../../../cases/reader.rs"]
+mod reader;
 mod repeat;
 mod secrets;
 mod stream;

@@ -5,42 +5,17 @@
 //! change are left to the engine's own tests, which run them all.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use carboy_engine::{Policy, Preset};
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::reader::{Case, all};
 use crate::support::{Setup, Stand, Upstreams, body, status};
-
-#[derive(Deserialize)]
-struct CaseFile {
-    cases: Vec<Case>,
-}
-
-/// The keys that matter here; `cases/README.md` tells them all.
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    policy: Option<String>,
-    crossing: Option<String>,
-    url: Option<String>,
-    method: Option<String>,
-    #[serde(default)]
-    headers: Vec<String>,
-    body: Option<String>,
-    body_base64: Option<String>,
-    times: Option<u64>,
-    resolve: Option<Vec<String>>,
-    expect: String,
-    rule: Option<String>,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_http_case_has_its_verdict_through_the_gate() {
     let mut by_policy = BTreeMap::<String, Vec<(Case, Place)>>::new();
     for case in all() {
-        if let (Some(place), Some(policy)) = (case.place(), case.policy()) {
+        if let (Some(place), Some(policy)) = (case.place(), case.open_policy()) {
             by_policy.entry(policy).or_default().push((case, place));
         }
     }
@@ -76,26 +51,9 @@ struct Place {
     path: String,
 }
 
-fn all() -> Vec<Case> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
-    let entries = std::fs::read_dir(dir).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml")
-    });
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap().replace("<>", "");
-        let file: CaseFile = serde_saphyr::from_str(&text).unwrap();
-        file.cases
-    };
-    paths.iter().flat_map(read).collect()
-}
-
 impl Case {
     fn is_response(&self) -> bool {
-        self.crossing.as_deref() == Some("http-response")
+        self.crossing == "http-response"
     }
 
     /// The host, and the path and query, of a case that can be run here.
@@ -131,15 +89,9 @@ impl Case {
     /// Whether a verdict holds on the loopback and today: not over several crossings, for given
     /// addresses, or by an exemption's date.
     fn is_for_the_gate(&self) -> bool {
-        let is_http = self
-            .crossing
-            .as_deref()
-            .is_none_or(|kind| kind.starts_with("http-"));
-        let is_dated = self
-            .policy
-            .as_ref()
-            .is_some_and(|policy| policy.contains("expires:"));
-        is_http && !is_dated && self.times.is_none() && self.resolve.is_none()
+        let is_http = self.crossing.starts_with("http-");
+        let is_dated = self.policy.contains("expires:");
+        is_http && !is_dated && self.times == 1 && self.resolve.is_none()
     }
 
     /// What is wrong with the verdict, if anything is.
@@ -201,20 +153,10 @@ impl Case {
         [head.as_bytes(), &body].concat()
     }
 
-    fn body(&self) -> Vec<u8> {
-        if let Some(text) = &self.body_base64 {
-            let text: String = text.split_whitespace().collect();
-            return data_encoding::BASE64.decode(text.as_bytes()).unwrap();
-        }
-        self.body.clone().unwrap_or_default().into_bytes()
-    }
-
     /// The case's policy, with leave to reach the loopback; none if it has such leave of its own,
     /// and so is about addresses.
-    fn policy(&self) -> Option<String> {
-        let named = self.policy.as_deref().unwrap_or("balanced");
-        let policy = Preset::named(named)
-            .map_or_else(|| Policy::parse(named, &self.name).unwrap(), Policy::preset);
+    fn open_policy(&self) -> Option<String> {
+        let policy = self.parsed_policy();
         let (before, after) = policy.to_yaml().split_once("  private: []").map(owned)?;
         Some(format!("{before}  private: [127.0.0.0/8]{after}"))
     }

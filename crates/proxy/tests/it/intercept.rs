@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::support::{OPEN, Setup, Stand, body, status};
-use crate::tls::{Authority, ask, connector, name, shown, terse, trusting, tunnel};
+use crate::tls::{Authority, ask, connector, name, shown, terse, trusting, tunnel, up_tunnel};
 
 async fn stand(policy: &str, authority: &Authority) -> Stand {
     Stand::with(Setup {
@@ -78,7 +78,7 @@ async fn a_host_header_that_names_another_host_is_refused() {
     let authority = Authority::new();
     let up = authority.upstream("up.example").await;
     let stand = stand(OPEN, &authority).await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = trusting(&stand.gate, &[]);
     let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
     let response = ask(&mut stream, "other.example", "/").await;
@@ -159,7 +159,7 @@ async fn a_client_that_does_not_trust_the_authority_is_on_record() {
     let authority = Authority::new();
     let up = authority.upstream("up.example").await;
     let stand = stand(OPEN, &authority).await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let pinned = connector(authority.inner.certificate_der(), &[]);
     pinned.connect(name("up.example"), tcp).await.unwrap_err();
     let done = stand.finish().await;
@@ -192,7 +192,7 @@ async fn the_leaf_is_the_bottles_own_and_cached() {
     let stand = stand(OPEN, &authority).await;
     let mut leaves = Vec::new();
     for _ in 0..2 {
-        let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+        let tcp = up_tunnel(&stand, up.port()).await;
         let stream = trusting(&stand.gate, &[])
             .connect(name("up.example"), tcp)
             .await
@@ -241,7 +241,7 @@ async fn tls_for_another_protocol_is_refused() {
     let authority = Authority::new();
     let up = authority.upstream("up.example").await;
     let stand = stand(OPEN, &authority).await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = trusting(&stand.gate, &["imap"]);
     let error = client.connect(name("up.example"), tcp).await.unwrap_err();
     assert!(

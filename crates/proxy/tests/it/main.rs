@@ -16,6 +16,8 @@ mod forward;
 mod framing;
 mod intercept;
 mod passthrough;
+#[path = "../../../../cases/reader.rs"]
+mod reader;
 mod streams;
 mod support;
 mod tcp;

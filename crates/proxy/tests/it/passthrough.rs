@@ -1,7 +1,7 @@
 //! TLS that is relayed unread.
 
 use crate::support::{OPEN, Setup, Stand, status};
-use crate::tls::{Authority, ask, connector, name, shown, tunnel};
+use crate::tls::{Authority, ask, connector, name, shown, tunnel, up_tunnel};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_sees_the_upstreams_own_certificate() {
@@ -35,7 +35,7 @@ async fn a_tunnel_is_dialled_only_where_it_may_go() {
         ..Setup::default()
     })
     .await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = connector(authority.inner.certificate_der(), &[]);
     let error = client.connect(name("up.example"), tcp).await.unwrap_err();
     assert!(error.to_string().contains("AccessDenied"), "{error}");
@@ -52,7 +52,7 @@ async fn a_passed_through_name_cannot_front_for_another() {
     let up = authority.upstream("other.example").await;
     let policy = format!("{OPEN}tls:\n  passthrough: [up.example, other.example]\n");
     let stand = Stand::open(&policy).await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = connector(authority.inner.certificate_der(), &[]);
     client
         .connect(name("other.example"), tcp)

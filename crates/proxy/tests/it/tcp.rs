@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Client, OPEN, Setup, Stand, Upstreams};
-use crate::tls::{Authority, name, trusting, tunnel};
+use crate::tls::{Authority, name, trusting, up_tunnel};
 
 /// Answers each line with itself.
 async fn lines() -> Upstreams {
@@ -18,6 +18,11 @@ async fn lines() -> Upstreams {
     .await
 }
 
+/// A client that has a tunnel to an upstream.
+async fn through(stand: &Stand, up: &Upstreams) -> Client {
+    Client(up_tunnel(stand, up.port()).await)
+}
+
 fn listing(port: u16) -> String {
     format!("{OPEN}  tcp: ['up.example:{port}']\n")
 }
@@ -26,7 +31,7 @@ fn listing(port: u16) -> String {
 async fn a_listed_far_end_may_be_spoken_to() {
     let up = lines().await;
     let stand = Stand::open(&listing(up.port())).await;
-    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    let mut client = through(&stand, &up).await;
     for word in ["HELLO\r\n", "query\0", "a word without an end"] {
         client.send(word).await;
         assert_eq!(client.exactly(word.len()).await, word);
@@ -43,7 +48,7 @@ async fn a_listed_far_end_may_be_spoken_to() {
 async fn an_unlisted_far_end_is_not_dialled() {
     let up = lines().await;
     let stand = Stand::open(OPEN).await;
-    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    let mut client = through(&stand, &up).await;
     client.send("SSH-2.0-test\r\n").await;
     assert_eq!(client.rest().await, "");
     assert_eq!(up.connections(), 0);
@@ -61,7 +66,7 @@ async fn a_server_may_speak_first() {
     })
     .await;
     let stand = Stand::open(&listing(up.port())).await;
-    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    let mut client = through(&stand, &up).await;
     assert_eq!(client.exactly(11).await, "220 ready\r\n");
     client.end().await;
     assert_eq!(client.rest().await, "");
@@ -75,7 +80,7 @@ async fn a_server_may_speak_first() {
 async fn a_credential_does_not_get_through_raw_tcp() {
     let up = lines().await;
     let stand = Stand::open(&listing(up.port())).await;
-    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    let mut client = through(&stand, &up).await;
     client.send("SET key ").await;
     // A GitHub token's shape with a right checksum is not needed: the prefix and length are.
     let token = ["ghp", "_", "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"].concat();
@@ -109,7 +114,7 @@ async fn instructions_do_not_get_in_by_raw_tcp() {
     )
     .await;
     let stand = Stand::open(&listing(up.port())).await;
-    let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+    let mut client = through(&stand, &up).await;
     assert_eq!(client.exactly(11).await, "220 ready\r\n");
     client.send("SELECT note FROM notes;\n").await;
     let said = client.rest().await;
@@ -143,7 +148,7 @@ async fn raw_tcp_spends_the_budgets() {
             listing(up.port())
         ))
         .await;
-        let mut client = Client(tunnel(stand.address, &format!("up.example:{}", up.port())).await);
+        let mut client = through(&stand, &up).await;
         for _ in 0..says {
             if client.0.write_all(b"\n").await.is_err() {
                 break;
@@ -166,7 +171,7 @@ async fn a_listed_far_end_may_be_spoken_to_inside_tls() {
         ..Setup::default()
     })
     .await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = trusting(&stand.gate, &[]);
     let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
     let mut greeting = [0; 9];
@@ -193,7 +198,7 @@ async fn an_unlisted_far_end_is_not_spoken_to_inside_tls() {
         ..Setup::default()
     })
     .await;
-    let tcp = tunnel(stand.address, &format!("up.example:{}", up.port())).await;
+    let tcp = up_tunnel(&stand, up.port()).await;
     let client = trusting(&stand.gate, &[]);
     let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
     stream.write_all(b"a login\r\n").await.unwrap();

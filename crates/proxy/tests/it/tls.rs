@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::support::{Client, Far, Upstreams};
+use crate::support::{Client, Far, Stand, Upstreams};
 
 /// An authority that upstreams' certificates come from, and its file.
 pub struct Authority {
@@ -132,6 +132,11 @@ pub fn trusting(gate: &Gate, alpn: &[&str]) -> TlsConnector {
 
 pub fn name(text: &str) -> ServerName<'static> {
     ServerName::try_from(text.to_owned()).unwrap()
+}
+
+/// A tunnel to `up.example`.
+pub async fn up_tunnel(stand: &Stand, port: u16) -> TcpStream {
+    tunnel(stand.address, &format!("up.example:{port}")).await
 }
 
 /// A proxy's client that has opened a tunnel.

@@ -2,50 +2,22 @@
 //! verdict must be what the engine's own tests demand.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::request::Parts;
 use ::http::{Request, Response};
 use carboy_engine::{
-    Action, Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Policy,
-    Preset, Scheme, Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
+    Action, Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Scheme,
+    Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
 };
 use carboy_wire::http::{Origin, request_surfaces, request_target, response_surfaces};
 use carboy_wire::http1::{FIELDS_MAX, Framing};
-use serde::Deserialize;
+
+use crate::reader::{self, Case};
 
 /// 2026-01-01T00:00Z.
 const START: u64 = 1_767_225_600;
-
-#[derive(Deserialize)]
-struct CaseFile {
-    cases: Vec<Case>,
-}
-
-/// The keys that matter here; `cases/README.md` tells them all.
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    policy: Option<String>,
-    crossing: Option<String>,
-    url: Option<String>,
-    method: Option<String>,
-    #[serde(default)]
-    headers: Vec<String>,
-    body: Option<String>,
-    body_base64: Option<String>,
-    times: Option<u64>,
-    #[serde(default)]
-    every: u64,
-    resolve: Option<Vec<IpAddr>>,
-    expect: String,
-    rule: Option<String>,
-    #[serde(default)]
-    findings: BTreeSet<String>,
-}
 
 /// How a crossing ended: in a verdict, or in a fault before there was anything to judge.
 enum End {
@@ -74,35 +46,20 @@ fn each_http_case_has_its_verdict_from_raw_bytes() {
 
 /// Every HTTP case of every file.
 fn all() -> Vec<Case> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml")
-    });
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap().replace("<>", "");
-        let file: CaseFile = serde_saphyr::from_str(&text).unwrap();
-        file.cases
-    };
-    let mut cases: Vec<_> = paths.iter().flat_map(read).collect();
-    cases.retain(|case| case.kind().is_some());
+    let mut cases = reader::all();
+    cases.retain(|case| kind(case).is_some());
     cases
 }
 
-impl Case {
-    fn kind(&self) -> Option<CrossingKind> {
-        match self.crossing.as_deref() {
-            None | Some("http-request") => Some(CrossingKind::HttpRequest),
-            Some("http-response") => Some(CrossingKind::HttpResponse),
-            Some(_) => None,
-        }
+fn kind(case: &Case) -> Option<CrossingKind> {
+    match &*case.crossing {
+        "http-request" => Some(CrossingKind::HttpRequest),
+        "http-response" => Some(CrossingKind::HttpResponse),
+        _ => None,
     }
+}
 
+impl Case {
     fn is_ascii(&self) -> bool {
         self.url.as_ref().is_none_or(|url| url.is_ascii())
     }
@@ -125,8 +82,9 @@ impl Case {
             .iter()
             .filter(|finding| finding.action == Action::Warn);
         let warned: BTreeSet<_> = warned.map(|finding| finding.rule.to_string()).collect();
+        let expected: BTreeSet<_> = self.findings.iter().cloned().collect();
         let same_rule = self.rule.as_deref().is_none_or(|expected| expected == rule);
-        let right = is == self.expect && same_rule && warned == self.findings;
+        let right = is == self.expect && same_rule && warned == expected;
         (!right).then(|| {
             format!(
                 "{is} {rule} {warned:?}, not `{}` {:?}",
@@ -136,20 +94,14 @@ impl Case {
     }
 
     fn run(&self, engines: &mut HashMap<String, Arc<Engine>>) -> End {
-        let policy = self.policy.as_deref().unwrap_or("balanced");
-        let engine = engines.entry(policy.to_owned()).or_insert_with(|| {
-            let policy = Preset::named(policy).map_or_else(
-                || Policy::parse(policy, &self.name).unwrap(),
-                Policy::preset,
-            );
-            Arc::new(Engine::new(policy, [7; 32]))
-        });
+        let engine = engines
+            .entry(self.policy.clone())
+            .or_insert_with(|| Arc::new(Engine::new(self.parsed_policy(), [7; 32])));
         let session = Session::default();
-        let times = self.times.unwrap_or(1);
-        for index in 1..times {
+        for index in 1..self.times {
             self.cross(engine, &session, index - 1);
         }
-        self.cross(engine, &session, times - 1)
+        self.cross(engine, &session, self.times - 1)
     }
 
     fn cross(&self, engine: &Arc<Engine>, session: &Session, index: u64) -> End {
@@ -163,7 +115,7 @@ impl Case {
             session,
             now,
         };
-        if self.kind() == Some(CrossingKind::HttpResponse) {
+        if kind(self) == Some(CrossingKind::HttpResponse) {
             return End::Judged(judge.response(self).into());
         }
         let url = self
@@ -204,14 +156,6 @@ impl Case {
         let body = self.body();
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
         ([head.as_bytes(), &body].concat(), origin)
-    }
-
-    fn body(&self) -> Vec<u8> {
-        if let Some(text) = &self.body_base64 {
-            let text: String = text.split_whitespace().collect();
-            return data_encoding::BASE64.decode(text.as_bytes()).unwrap();
-        }
-        self.body.clone().unwrap_or_default().into_bytes()
     }
 }
 

@@ -6,4 +6,6 @@
 )]
 
 mod corpus;
+#[path = "../../../../cases/reader.rs"]
+mod reader;
 mod seeds;
