@@ -22,85 +22,92 @@ const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const SYNTHETIC_V4: [u8; 2] = [198, 18];
 
 pub(super) fn probes() -> Vec<Probe> {
-    vec![
-        stopped(
-            "tcp-public-v4",
-            "TCP straight to a public address, IPv4",
-            |_, id| tcp((PUBLIC_V4, 443).into(), id),
-        ),
-        stopped(
-            "tcp-public-v6",
-            "TCP straight to a public address, IPv6",
-            |_, id| tcp((PUBLIC_V6, 443).into(), id),
-        ),
-        stopped(
-            "tcp-private-v4",
-            "TCP to the host's own address, IPv4",
-            |plan, id| at(plan.host_v4, plan, id, tcp),
-        ),
-        stopped(
-            "tcp-private-v6",
-            "TCP to the host's own address, IPv6",
-            |plan, id| at(plan.host_v6, plan, id, tcp),
-        ),
-        stopped(
-            "tcp-loopback-v4",
-            "TCP to the host's loopback, IPv4",
-            |plan, id| tcp((LOOPBACK_V4, plan.canary_port).into(), id),
-        ),
-        stopped(
-            "tcp-loopback-v6",
-            "TCP to the host's loopback, IPv6",
-            |plan, id| tcp((LOOPBACK_V6, plan.canary_port).into(), id),
-        ),
-        stopped(
-            "tcp-host-internal",
-            "TCP to host.internal, not listed",
-            host_internal,
-        ),
-        stopped(
-            "udp-public-v4",
-            "UDP to a public address, IPv4 (QUIC's port)",
-            |_, id| udp((PUBLIC_V4, 443).into(), id),
-        ),
-        stopped(
-            "udp-public-v6",
-            "UDP to a public address, IPv6 (QUIC's port)",
-            |_, id| udp((PUBLIC_V6, 443).into(), id),
-        ),
-        stopped(
-            "udp-private-v4",
-            "UDP to the host's own address, IPv4",
-            |plan, id| at(plan.host_v4, plan, id, udp),
-        ),
-        stopped(
-            "udp-private-v6",
-            "UDP to the host's own address, IPv6",
-            |plan, id| at(plan.host_v6, plan, id, udp),
-        ),
-        stopped(
-            "udp-loopback-v4",
-            "UDP to the host's loopback, IPv4",
-            |plan, id| udp((LOOPBACK_V4, plan.canary_port).into(), id),
-        ),
-        stopped(
-            "udp-loopback-v6",
-            "UDP to the host's loopback, IPv6",
-            |plan, id| udp((LOOPBACK_V6, plan.canary_port).into(), id),
-        ),
-        stopped(
-            "dns-other-resolver",
-            "DNS to a resolver of one's own choice",
-            other_resolver,
-        ),
-        stopped("metadata-v4", "cloud metadata address, IPv4", |_, _| {
-            metadata("http://169.254.169.254/latest/meta-data/")
-        }),
-        stopped("metadata-v6", "cloud metadata address, IPv6", |_, _| {
-            metadata("http://[fd00:ec2::254]/latest/meta-data/")
-        }),
-    ]
+    let all = PROBES.iter();
+    all.map(|(id, title, attempt)| stopped(id, title, *attempt))
+        .collect()
 }
+
+/// An attempt's name, what it tries, and how.
+type Attempt = (&'static str, &'static str, fn(&Plan, &str) -> Seen);
+
+const PROBES: [Attempt; 16] = [
+    (
+        "tcp-public-v4",
+        "TCP straight to a public address, IPv4",
+        |_, id| tcp((PUBLIC_V4, 443).into(), id),
+    ),
+    (
+        "tcp-public-v6",
+        "TCP straight to a public address, IPv6",
+        |_, id| tcp((PUBLIC_V6, 443).into(), id),
+    ),
+    (
+        "tcp-private-v4",
+        "TCP to the host's own address, IPv4",
+        |plan, id| at(plan.host_v4, plan, id, tcp),
+    ),
+    (
+        "tcp-private-v6",
+        "TCP to the host's own address, IPv6",
+        |plan, id| at(plan.host_v6, plan, id, tcp),
+    ),
+    (
+        "tcp-loopback-v4",
+        "TCP to the host's loopback, IPv4",
+        |plan, id| tcp((LOOPBACK_V4, plan.canary_port).into(), id),
+    ),
+    (
+        "tcp-loopback-v6",
+        "TCP to the host's loopback, IPv6",
+        |plan, id| tcp((LOOPBACK_V6, plan.canary_port).into(), id),
+    ),
+    (
+        "tcp-host-internal",
+        "TCP to host.internal, not listed",
+        host_internal,
+    ),
+    (
+        "udp-public-v4",
+        "UDP to a public address, IPv4 (QUIC's port)",
+        |_, id| udp((PUBLIC_V4, 443).into(), id),
+    ),
+    (
+        "udp-public-v6",
+        "UDP to a public address, IPv6 (QUIC's port)",
+        |_, id| udp((PUBLIC_V6, 443).into(), id),
+    ),
+    (
+        "udp-private-v4",
+        "UDP to the host's own address, IPv4",
+        |plan, id| at(plan.host_v4, plan, id, udp),
+    ),
+    (
+        "udp-private-v6",
+        "UDP to the host's own address, IPv6",
+        |plan, id| at(plan.host_v6, plan, id, udp),
+    ),
+    (
+        "udp-loopback-v4",
+        "UDP to the host's loopback, IPv4",
+        |plan, id| udp((LOOPBACK_V4, plan.canary_port).into(), id),
+    ),
+    (
+        "udp-loopback-v6",
+        "UDP to the host's loopback, IPv6",
+        |plan, id| udp((LOOPBACK_V6, plan.canary_port).into(), id),
+    ),
+    (
+        "dns-other-resolver",
+        "DNS to a resolver of one's own choice",
+        other_resolver,
+    ),
+    ("metadata-v4", "cloud metadata address, IPv4", |_, _| {
+        metadata("http://169.254.169.254/latest/meta-data/")
+    }),
+    ("metadata-v6", "cloud metadata address, IPv6", |_, _| {
+        metadata("http://[fd00:ec2::254]/latest/meta-data/")
+    }),
+];
 
 fn at<A: Into<IpAddr>>(
     host: Option<A>,

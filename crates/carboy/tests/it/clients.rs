@@ -321,11 +321,7 @@ fn a_program_that_ignores_proxies_cannot_speak_raw_tcp() {
 
 #[test]
 fn raw_tcp_to_a_listed_name_and_port_passes() {
-    for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
-        let scene = Scene::new(who);
-        if !scene.has("python3") {
-            continue;
-        }
+    with("python3", |scene| {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
         let echo = std::thread::spawn(move || {
@@ -353,7 +349,7 @@ fn raw_tcp_to_a_listed_name_and_port_passes() {
         expect_code(&output, 0);
         assert_eq!(stdout(&output), "b'ping\\n'\n");
         echo.join().unwrap();
-    }
+    });
 }
 
 #[test]
