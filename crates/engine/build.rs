@@ -10,6 +10,8 @@ mod gate;
 mod reach;
 #[path = "build/require.rs"]
 mod require;
+#[path = "build/score.rs"]
+mod score;
 #[path = "build/setting.rs"]
 mod setting;
 #[path = "build/source.rs"]
@@ -25,6 +27,8 @@ fn main() {
     let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let [plain, wide] = gate::build(&rules);
+    let model = score::model(&rules_dir.join("scored/injection.yaml"));
+    write("score.rs", model.unwrap_or_else(|error| panic!("{error}")));
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("published.rs", emit::published(&published));

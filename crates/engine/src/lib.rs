@@ -13,6 +13,7 @@ mod detect;
 mod entropy;
 mod finding;
 mod host;
+mod injection;
 mod inspection;
 mod policy;
 mod refusal;

@@ -19,6 +19,7 @@ pub(crate) use shape::Shape;
 use crate::crossing::Direction;
 use crate::decide::Home;
 use crate::finding::{Class, Severity};
+use crate::injection;
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
 use check::Outcome;
@@ -75,14 +76,19 @@ impl Detectors {
         }
         WAKES.set(Some(wakes));
         spent?;
+        injection::settle(hits);
         shape::detect(view, direction, is_fresh, hits);
         Ok(())
     }
 
     fn search(&self, pattern: u16, view: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) {
-        let regex = self.regex(pattern);
-        let pattern = &PATTERNS[usize::from(pattern)];
+        let (index, pattern) = (pattern, &PATTERNS[usize::from(pattern)]);
         let rule = &RULES[pattern.rule];
+        if rule.id == injection::RULE {
+            injection::judge(rule, view, &window, hits);
+            return;
+        }
+        let regex = self.regex(index);
         let mut input = Input::new(&view[..window.end]).range(window.start..);
         if pattern.is_anchored {
             input = input.anchored(Anchored::Yes);
@@ -96,9 +102,16 @@ impl Detectors {
             };
             let value = value.start..item.unwrap_or(value.end);
             if let Some(severity) = severity(rule, &view[value.clone()]) {
+                let is_mention = rule.class == Class::Injection
+                    && severity >= Severity::High
+                    && injection::is_mention(view, &value);
                 hits.push(Hit {
                     rule,
-                    severity,
+                    severity: if is_mention {
+                        Severity::Medium
+                    } else {
+                        severity
+                    },
                     range: value,
                 });
             }

@@ -9,6 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::{Detectors, Hit, severity};
 use crate::crossing::Direction;
+use crate::injection;
 use crate::rules::{PATTERNS, Pattern, RULES};
 use crate::scan::Budget;
 
@@ -28,7 +29,9 @@ fn woken(view: &[u8], direction: Direction) -> Vec<(&'static str, usize)> {
     DETECTORS
         .detect(view, direction, &all, &mut budget, &mut hits)
         .expect("the budget covers it");
-    let by_regex = hits.into_iter().filter(|hit| hit.rule.shape.is_none());
+    let by_regex = hits
+        .into_iter()
+        .filter(|hit| hit.rule.shape.is_none() && hit.rule.id != injection::RULE);
     places(by_regex.map(|hit| (hit.rule.id, hit.range.start)).collect())
 }
 
@@ -47,7 +50,7 @@ fn one_at_a_time(
     let mut found = Vec::new();
     for (pattern, regex) in PATTERNS.iter().zip(REGEXES.iter()) {
         let rule = &RULES[pattern.rule];
-        if !rule.direction.covers(direction) {
+        if rule.id == injection::RULE || !rule.direction.covers(direction) {
             continue;
         }
         for groups in regex.captures_iter(view) {

@@ -2,7 +2,12 @@
 
 use super::{Budget, Scanner, Stream};
 use crate::crossing::{Direction, SurfaceKind};
-use crate::rules::PATTERNS;
+use crate::finding::Class;
+use crate::injection;
+use crate::rules::{PATTERNS, Pattern, RULES};
+
+/// Where a passage begins, its score, and its signals with what each was worth, the heaviest first.
+type Weighed = (usize, i32, Vec<(&'static str, i32)>);
 
 /// The scanner without policy, session or verdict.
 #[derive(Debug)]
@@ -49,8 +54,26 @@ impl Probe {
         Some(released)
     }
 
+    /// The passages of a text that the injection model has something to say about.
+    pub fn weigh(bytes: &[u8]) -> Vec<Weighed> {
+        let passages = injection::passages(bytes, &(0..bytes.len())).into_iter();
+        let row =
+            |passage: injection::Passage| (passage.range.start, passage.score, passage.signals);
+        passages.map(row).collect()
+    }
+
+    /// Whether a rule is of the class of instructions aimed at the agent.
+    pub fn is_injection(rule: &str) -> bool {
+        let mut rules = RULES.iter();
+        rules.any(|own| own.id == rule && own.class == Class::Injection)
+    }
+
     /// The regexes of all rules: the baseline is to run each over everything.
     pub fn regexes() -> impl Iterator<Item = &'static str> {
-        PATTERNS.iter().map(|pattern| pattern.regex)
+        let by_regex = |pattern: &&Pattern| RULES[pattern.rule].id != injection::RULE;
+        PATTERNS
+            .iter()
+            .filter(by_regex)
+            .map(|pattern| pattern.regex)
     }
 }

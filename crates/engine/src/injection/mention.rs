@@ -1,0 +1,109 @@
+//! Tells text about attacks from attacks: what is cited where attacks are the topic is a mention.
+//!
+//! Both must hold. A topic alone excuses nothing, or three words at the head of a page would switch
+//! detection off; nor do quotes alone, since JSON quotes everything.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::lexicon;
+use super::text::Folded;
+
+/// The topic is looked for so far around.
+const TOPIC_BYTES: usize = 600;
+
+/// So many different words make the topic.
+const TOPIC_WORDS: usize = 2;
+
+/// The longest citation, after what was found in it.
+const CITATION_BYTES: usize = 240;
+
+/// Whether what stands at a part of a view is cited there, in a text about attacks.
+pub(crate) fn is_mention(view: &[u8], range: &Range<usize>) -> bool {
+    is_cited(view, range) && is_topic(view, range)
+}
+
+fn is_topic(view: &[u8], range: &Range<usize>) -> bool {
+    let start = range.start.saturating_sub(TOPIC_BYTES);
+    let end = view.len().min(range.end + TOPIC_BYTES);
+    let found = lexicon::find(&Folded::of(&view[start..end]));
+    let words: BTreeSet<u16> = found.about().map(|(_, word)| word).collect();
+    words.len() >= TOPIC_WORDS
+}
+
+fn is_cited(view: &[u8], range: &Range<usize>) -> bool {
+    let marks = view[range.clone()]
+        .iter()
+        .take_while(|b| b.is_ascii_whitespace() || b.is_ascii_punctuation())
+        .count();
+    let start = range.start + marks;
+    let line = view[..start]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    let before = &view[line..start];
+    is_quoted(before, &view[range.end..]) || is_listed(before) || is_within_sentence(before)
+}
+
+/// Pairs of quotes.
+const QUOTES: [(&str, &str); 9] = [
+    ("\"", "\""),
+    ("'", "'"),
+    ("`", "`"),
+    ("“", "”"),
+    ("„", "“"),
+    ("‘", "’"),
+    ("«", "»"),
+    ("「", "」"),
+    ("&quot;", "&quot;"),
+];
+
+/// A quote opens just before and closes soon after, on the same line.
+fn is_quoted(before: &[u8], after: &[u8]) -> bool {
+    let after = &after[..after.len().min(CITATION_BYTES)];
+    let line = after.split(|b| *b == b'\n').next().unwrap_or_default();
+    QUOTES.iter().any(|(open, close)| {
+        before.trim_ascii_end().ends_with(open.as_bytes())
+            && memchr::memmem::find(line, close.as_bytes()).is_some()
+    })
+}
+
+/// It heads an item of a list, a cell of a table, a quoted or a commented line.
+fn is_listed(before: &[u8]) -> bool {
+    const TAGS: [&str; 7] = [
+        "<li>",
+        "<code>",
+        "<td>",
+        "<pre>",
+        "<blockquote>",
+        "<em>",
+        "<q>",
+    ];
+    let before = before.trim_ascii();
+    let is_mark = |b: &u8| b"-*>|#/0123456789.)".contains(b);
+    let is_head =
+        !before.is_empty() && before.iter().all(|b| is_mark(b) || b.is_ascii_whitespace());
+    is_head || before.ends_with(b"|") || TAGS.iter().any(|tag| before.ends_with(tag.as_bytes()))
+}
+
+/// Words before it in its sentence that are looked at.
+const REPORT_WORDS: usize = 12;
+
+/// The sentence reports a command: `makes a model ignore ...`, `told to ignore ...`.
+fn is_within_sentence(before: &[u8]) -> bool {
+    let folded = Folded::of(before);
+    let sentence = folded
+        .text
+        .rsplit(['.', '!', '?', ':', ';', '"', '>'])
+        .next();
+    let words = sentence.unwrap_or_default().rsplit(' ').take(REPORT_WORDS);
+    words.into_iter().any(|word| is_told_of(Some(word)))
+}
+
+/// Whether the word before an imperative makes it a report of one: `told to ignore`.
+pub(super) fn is_told_of(word: Option<&str>) -> bool {
+    const WORDS: &str = " to can could should would may might does did that which who they it he she we \
+        not never or user users model models parser compiler people attacker attackers don't cannot ";
+
+    word.is_some_and(|word| WORDS.split(' ').any(|own| !own.is_empty() && own == word))
+}
