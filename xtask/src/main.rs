@@ -1,4 +1,4 @@
-//! The repository's own chores: `cargo xtask ci`, `cargo xtask bench`.
+//! The repository's own chores: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask detection`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 
 mod bench;
 mod ci;
+mod detection;
 mod purity;
 mod run;
 mod tests;
@@ -20,6 +21,9 @@ usage: cargo xtask CHORE
   ci       everything that must hold before a change lands; ends with `N passed, 0 failed`
   bench    measure the release binary beside direct: all, or the groups named
            (http, connect, gib, memory, start)
+  detection
+           how many attacks and how much honest text the injection rules refuse or record: of
+           cases/prompts, or as told (--corpus DIR, --honest DIR, --half tune|held, --misses)
   purity   prove the boundaries that ARCHITECTURE.md names
 ";
 
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
         ["bench", ..] => bench::run(&arguments[1..]),
+        ["detection", ..] => detection::run(&arguments[1..]),
         ["purity"] => purity::run(),
         _ => {
             eprint!("{USAGE}");
