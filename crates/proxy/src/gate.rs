@@ -369,8 +369,8 @@ impl Pass {
     /// # Errors
     /// The refusal; nothing held may leave.
     pub fn lull(&mut self) -> Result<usize, Refused> {
-        let now = self.gate.clock.now();
-        let step = self.inspection()?.lull(now);
+        let (gate, inspection) = self.inspection()?;
+        let step = inspection.lull(gate.clock.now());
         self.take_step(step)
     }
 
