@@ -1,5 +1,7 @@
 //! Secrets without a shape of their own: a provider's name, a word for a credential, and a value.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use crate::source::PatternSource;
@@ -14,9 +16,14 @@ pub(crate) struct SettingSource {
     value: String,
 }
 
-/// The words for a credential. The two-letter one keeps the rest from being a literal that every
-/// such pattern would wake at.
-const NOUNS: &str = "key|token|secret|password|passwd|pw|auth|credential|api|sid|pat|webhook";
+/// The words for a credential. Those that begin other words (`author`, `path`, `inside`) must end
+/// there. The two-letter one keeps the rest from being a literal that every such pattern would
+/// wake at.
+const NOUNS: &str = "key|token|secret|password|passwd|pwd|pw\\b|auth\\b|authorization|credential|\
+                     api\\b|[_ .-](?:pat|sid)\\b|webhook";
+
+/// Of those, the ones that a name may end in.
+const LAST_WORDS: [&str; 4] = ["key", "token", "secret", "api"];
 
 /// A shorter name is likely a part of another word, and must stand at its start.
 const NAME_LEN_SURE: usize = 6;
@@ -24,13 +31,15 @@ const NAME_LEN_SURE: usize = 6;
 impl SettingSource {
     /// The pattern that this is short for.
     pub(crate) fn pattern(&self) -> PatternSource {
-        let is_short = self.names.iter().any(|name| name.len() < NAME_LEN_SURE);
+        let stems: BTreeSet<&str> = self.names.iter().map(|name| stem(name)).collect();
+        let is_short = stems.iter().any(|stem| stem.len() < NAME_LEN_SURE);
+        let spelled: Vec<String> = stems.iter().map(|s| s.replace(' ', "[ _.-]?")).collect();
         let regex = format!(
-            "{start}(?i:{name}[\\w. -]{{0,12}}\
+            "{start}(?i:(?:{names})[\\w.\\s:{{\\x22'/-]{{0,32}}?(?:{NOUNS})[\\w. -]{{0,12}}\
              [\\s\\x22'`=:>,|\\]()\\\\]{{1,8}}(?:(?:is|value|bearer|token|basic)[\\s\\x22'`=:]{{1,4}})?)\
              ({value})(?:[^A-Za-z0-9_+/=-]|$)",
             start = if is_short { "(?:^|[^a-zA-Z])" } else { "" },
-            name = self.name(),
+            names = spelled.join("|"),
             value = self.value,
         );
         PatternSource {
@@ -38,24 +47,14 @@ impl SettingSource {
             regex,
         }
     }
+}
 
-    /// A name, and after it or as its last word a word for a credential.
-    fn name(&self) -> String {
-        let nouns: Vec<&str> = NOUNS.split('|').collect();
-        let is_whole = |name: &&String| name.rsplit(' ').next().is_some_and(|w| nouns.contains(&w));
-        let any = |names: Vec<&String>| {
-            let names: Vec<_> = names.iter().map(|n| n.replace(' ', "[ _.-]?")).collect();
-            names.join("|")
-        };
-        let whole = any(self.names.iter().filter(is_whole).collect());
-        let noun_after = format!(
-            "(?:{names})[\\w.\\s:{{\\x22'/-]{{0,32}}?(?:{NOUNS})",
-            names = any(self.names.iter().collect()),
-        );
-        match whole.is_empty() {
-            true => noun_after,
-            false => format!("(?:{whole}|{noun_after})"),
-        }
+/// A name without the word for a credential that it may end in: the whole name wakes the regex,
+/// which then looks for such a word anywhere after the rest.
+fn stem(name: &str) -> &str {
+    match name.rsplit_once(' ') {
+        Some((stem, last)) if LAST_WORDS.contains(&last) => stem,
+        Some(_) | None => name,
     }
 }
 

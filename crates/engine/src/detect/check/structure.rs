@@ -3,11 +3,14 @@
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD, BASE64URL_NOPAD};
 use serde_json::{Map, Value};
 
-use super::Outcome;
+use super::{Outcome, random};
 
-/// Two objects and a signature. What names no algorithm is none; claims that are no object make
-/// it doubtful.
+/// Two objects and a signature. What names no algorithm or shows a template is none; claims that
+/// are no object make it doubtful.
 pub(super) fn jwt(value: &[u8]) -> Outcome {
+    if random::is_template(value) {
+        return Outcome::Reject;
+    }
     let mut parts = value.split(|b| *b == b'.').map(|part| {
         let json = BASE64URL_NOPAD.decode(part).ok()?;
         serde_json::from_slice::<Map<String, Value>>(&json).ok()
@@ -83,7 +86,7 @@ pub(super) fn is_basic(value: &[u8]) -> bool {
         std::str::from_utf8(&decoded).is_ok_and(|text| !text.contains(char::is_control));
     let colon = memchr::memchr(b':', &decoded);
     let password = colon.map_or(&[][..], |at| &decoded[at + 1..]);
-    printable && password.len() >= 5 && !super::random::is_template(password)
+    printable && password.len() >= 5 && !random::is_template(password)
 }
 
 /// A location, an identifier, caveats, and a signature of 32 bytes.
