@@ -230,7 +230,11 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
             return;
         }
         let starts = [0, 1, 2, 3].map(|index| span.start + index * quarter);
-        let [a, b, c, d] = starts.map(|start| &view[start..start + quarter]);
+        // Slices of one length, as the compiler can see, need no check of an index below it.
+        let a = &view[starts[0]..][..quarter];
+        let b = &view[starts[1]..][..quarter];
+        let c = &view[starts[2]..][..quarter];
+        let d = &view[starts[3]..][..quarter];
         let mut states = [0; 4];
         for index in 0..quarter {
             states = [

@@ -9,6 +9,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use zeroize::Zeroizing;
+
 use crate::crossing::{Direction, SurfaceKind};
 
 /// The longest surface that is kept. Longer ones seldom come twice.
@@ -27,7 +29,8 @@ pub(super) struct Clean {
 struct Known {
     kind: SurfaceKind,
     direction: Direction,
-    bytes: Box<[u8]>,
+    /// What no rule knows may still be a secret.
+    bytes: Zeroizing<Box<[u8]>>,
 }
 
 impl Default for Clean {
@@ -44,7 +47,7 @@ impl Clean {
     pub(super) fn has(&self, kind: SurfaceKind, direction: Direction, bytes: &[u8]) -> bool {
         bytes.len() <= BYTES_MAX
             && self.place(bytes).as_ref().is_some_and(|known| {
-                known.kind == kind && known.direction == direction && *known.bytes == *bytes
+                known.kind == kind && known.direction == direction && **known.bytes == *bytes
             })
     }
 
@@ -54,7 +57,7 @@ impl Clean {
             *self.place(bytes) = Some(Known {
                 kind,
                 direction,
-                bytes: bytes.into(),
+                bytes: Zeroizing::new(bytes.into()),
             });
         }
     }
