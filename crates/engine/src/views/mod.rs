@@ -37,6 +37,8 @@ enum Origin<'a> {
     /// Escapes undone and Unicode folded, in place.
     Plain {
         parent: &'a View<'a>,
+        /// Where it starts in the parent.
+        start: usize,
         edits: Vec<Edit>,
     },
     /// A run of symbols of some coding, decoded.
@@ -87,8 +89,12 @@ impl<'a> View<'a> {
                 end,
                 via: Vec::new(),
             },
-            Origin::Plain { parent, edits } => {
-                let (from, to) = plain::map(edits, start, end);
+            Origin::Plain {
+                parent,
+                start: first,
+                edits,
+            } => {
+                let (from, to) = plain::map(*first, edits, start, end);
                 let mut origins = parent.origins(from, to);
                 origins.via.extend(plain::kinds(edits, start, end));
                 origins
@@ -134,12 +140,14 @@ impl Walk<'_> {
         if view.depth == DEPTH_MAX {
             return Ok(());
         }
-        if let Some((bytes, edits)) = plain::unescape(&view.bytes) {
+        for piece in plain::unescape(&view.bytes) {
             let origin = Origin::Plain {
                 parent: view,
-                edits,
+                start: piece.start,
+                edits: piece.edits,
             };
-            self.child(view, bytes, origin, view.clipped, budget)?;
+            let clipped = view.clipped || piece.clipped;
+            self.child(view, piece.bytes, origin, clipped, budget)?;
         }
         for run in runs::runs(&view.bytes, view.clipped) {
             if view.is_fresh(&run.range()) {

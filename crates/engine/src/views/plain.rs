@@ -1,6 +1,8 @@
 //! Undoes percent, backslash and entity escapes and folds Unicode to ASCII, all in one pass, so
 //! that mixed spellings cost one view and not one each.
 
+use super::runs::{run_end, run_start};
+
 include!(concat!(env!("OUT_DIR"), "/fold.rs"));
 static PAGES: &[u8; 0x1100] = include_bytes!(concat!(env!("OUT_DIR"), "/fold-pages.bin"));
 static ENTRIES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fold-entries.bin"));
@@ -40,12 +42,22 @@ impl Kind {
     }
 }
 
-/// Where `start..end` of the output was in the input.
-pub(super) fn map(edits: &[Edit], start: usize, end: usize) -> (usize, usize) {
+/// A part of the input with every escape undone once and Unicode folded.
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) edits: Vec<Edit>,
+    /// Where it starts in the input.
+    pub(super) start: usize,
+    /// Whether it is a part only.
+    pub(super) clipped: bool,
+}
+
+/// Where `start..end` of a piece that starts at `first` was in the input.
+pub(super) fn map(first: usize, edits: &[Edit], start: usize, end: usize) -> (usize, usize) {
     let place = |at: usize, last: bool| {
         let index = edits.partition_point(|edit| edit.out.0 as usize <= at);
         let Some(edit) = index.checked_sub(1).map(|index| edits[index]) else {
-            return at + usize::from(last);
+            return first + at + usize::from(last);
         };
         match at.checked_sub(edit.out.1 as usize) {
             Some(past) => edit.input.1 as usize + past + usize::from(last),
@@ -86,22 +98,32 @@ pub(super) fn is_edited(edits: &[Edit], start: usize, end: usize) -> bool {
         .is_some_and(|edit| edit.out.0 as usize <= end)
 }
 
-/// The bytes with every escape undone once and Unicode folded; none where nothing changes.
-pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Edit>)> {
+/// What lies farther from an edit shows nothing that the input did not: no window that a literal
+/// opens reaches so far.
+const AROUND: usize = 1280;
+
+/// The parts of the input in which something is undone, with what stands around it.
+pub(super) fn unescape(bytes: &[u8]) -> Vec<Piece> {
     let mut writer = Writer {
         input: bytes,
+        start: 0,
         copied: 0,
         out: Vec::new(),
         edits: Vec::new(),
+        pieces: Vec::new(),
     };
     for start in (0..bytes.len()).step_by(CHUNK) {
         let end = bytes.len().min(start + CHUNK);
+        if next_start(&bytes[start..end]).is_none() {
+            continue;
+        }
         let around = start.saturating_sub(TEXT_RUN_BYTES)..bytes.len().min(end + TEXT_RUN_BYTES);
         if is_text(&bytes[start..end]) || has_text_run(&bytes[around]) {
             writer.chunk(start, end);
         }
     }
-    writer.finish()
+    writer.end_piece();
+    writer.pieces
 }
 
 /// Compressed or encrypted data has control and high bytes everywhere; text, even of other scripts
@@ -143,9 +165,12 @@ fn has_text_run(bytes: &[u8]) -> bool {
 
 struct Writer<'a> {
     input: &'a [u8],
+    /// Where the piece at hand starts.
+    start: usize,
     copied: usize,
     out: Vec<u8>,
     edits: Vec<Edit>,
+    pieces: Vec<Piece>,
 }
 
 /// Bytes that may begin an edit.
@@ -206,6 +231,9 @@ impl Writer<'_> {
     }
 
     fn edit(&mut self, at: usize, found: Found) -> usize {
+        if self.edits.is_empty() || at - self.copied > 2 * AROUND {
+            self.begin_piece(at);
+        }
         self.out.extend_from_slice(&self.input[self.copied..at]);
         let out = self.out.len() as u32;
         let (kind, taken) = match found {
@@ -237,12 +265,33 @@ impl Writer<'_> {
         self.copied
     }
 
-    fn finish(mut self) -> Option<(Vec<u8>, Vec<Edit>)> {
-        if self.edits.is_empty() {
-            return None;
+    /// Ends the piece before an edit and begins the one around it, unless they touch.
+    fn begin_piece(&mut self, at: usize) {
+        let start = run_start(self.input, at.saturating_sub(AROUND));
+        if !self.edits.is_empty() && start <= self.piece_end() {
+            return;
         }
-        self.out.extend_from_slice(&self.input[self.copied..]);
-        Some((self.out, self.edits))
+        self.end_piece();
+        self.start = start;
+        self.copied = start;
+    }
+
+    fn piece_end(&self) -> usize {
+        run_end(self.input, self.input.len().min(self.copied + AROUND))
+    }
+
+    fn end_piece(&mut self) {
+        if self.edits.is_empty() {
+            return;
+        }
+        let end = self.piece_end();
+        self.out.extend_from_slice(&self.input[self.copied..end]);
+        self.pieces.push(Piece {
+            bytes: std::mem::take(&mut self.out),
+            edits: std::mem::take(&mut self.edits),
+            start: self.start,
+            clipped: self.start > 0 || end < self.input.len(),
+        });
     }
 }
 

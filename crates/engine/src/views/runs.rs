@@ -289,13 +289,13 @@ pub(super) fn runs(bytes: &[u8], clipped: bool) -> Vec<Run> {
     found
 }
 
-/// A line break with at most a little indentation and quoting.
+/// A line break with at most a little indentation.
+const WRAP_GAP_MAX: usize = 8;
+
 fn is_wrap(between: &[u8]) -> bool {
-    (1..=8).contains(&between.len())
+    (1..=WRAP_GAP_MAX).contains(&between.len())
         && between.contains(&b'\n')
-        && between
-            .iter()
-            .all(|b| matches!(b, b'\r' | b'\n' | b' ' | b'\t'))
+        && between.iter().all(|b| is_break(*b))
 }
 
 /// The length of a break and a last line, too short for a run of its own.
@@ -303,7 +303,7 @@ fn last_line(bytes: &[u8], end: usize) -> usize {
     let rest = &bytes[end..];
     let gap = rest
         .iter()
-        .take(8)
+        .take(WRAP_GAP_MAX)
         .take_while(|b| !is_encoding_byte(**b))
         .count();
     if !is_wrap(&rest[..gap]) {
@@ -314,6 +314,34 @@ fn last_line(bytes: &[u8], end: usize) -> usize {
         .take(WRAP_MIN)
         .take_while(|b| is_encoding_byte(**b))
         .count()
+}
+
+/// Where the run that reaches up to a place starts.
+pub(super) fn run_start(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        at -= count_symbols(bytes[..at].iter().rev());
+        let before = bytes[..at].iter().rev().take(WRAP_GAP_MAX);
+        let line = at - before.take_while(|b| is_break(**b)).count();
+        let symbols = bytes[..line].iter().rev().take(WRAP_MIN);
+        if !is_wrap(&bytes[line..at]) || count_symbols(symbols) < WRAP_MIN {
+            return at;
+        }
+        at = line;
+    }
+}
+
+/// Where the run that begins before a place ends.
+pub(super) fn run_end(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        at += count_symbols(bytes[at..].iter());
+        let after = bytes[at..].iter().take(WRAP_GAP_MAX);
+        let line = at + after.take_while(|b| is_break(**b)).count();
+        let symbols = bytes[line..].iter().take(WRAP_MIN);
+        if !is_wrap(&bytes[at..line]) || count_symbols(symbols) < WRAP_MIN {
+            return at + last_line(bytes, at);
+        }
+        at = line;
+    }
 }
 
 fn is_hex(bytes: &[u8], at: usize) -> bool {

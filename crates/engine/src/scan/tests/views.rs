@@ -142,3 +142,27 @@ fn content_of_every_size_is_within_budget() {
     scan(Direction::Outbound, pages.as_bytes());
     scan(Direction::Inbound, pages.as_bytes());
 }
+
+#[test]
+fn what_is_escaped_far_from_other_escapes_is_placed() {
+    let filler = "All is quiet on the river. ".repeat(400);
+    let escaped: String = TOKEN.bytes().map(|b| format!("%{b:02x}")).collect();
+    let text = format!("%41 {filler}{escaped} {filler}%42");
+    let (offset, decodings) = via(&text);
+    assert_eq!(offset as usize, "%41 ".len() + filler.len());
+    assert_eq!(decodings, ["percent"]);
+}
+
+#[test]
+fn a_run_is_followed_over_lines_from_an_escape_in_it() {
+    let lines: Vec<String> = BASE64
+        .encode(format!("{}{TOKEN}", "x ".repeat(1500)).as_bytes())
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    // The escape is thousands of bytes before what the run hides.
+    let text = lines.join("\n").replacen('\n', "\\n\n", 1);
+    let seen = scan(Direction::Outbound, text.as_bytes());
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
