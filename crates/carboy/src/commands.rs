@@ -8,6 +8,7 @@ mod policy;
 mod proxy;
 mod receipts;
 mod run;
+#[cfg(target_os = "linux")]
 mod selftest;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Command};
 use crate::outcome::Outcome;
 use crate::output;
+#[cfg(target_os = "linux")]
 use crate::probe;
 
 /// Does what the command line asks.
@@ -26,6 +28,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
             output::line(format_args!("carboy {}", env!("CARGO_PKG_VERSION")))?;
             Ok(Outcome::Clean)
         }
+        #[cfg(target_os = "linux")]
         Command::Selftest(args) => selftest::run(&args),
         Command::Ca(command) => ca::run(&command),
         Command::Check(args) => check::run(&args),
@@ -41,10 +44,15 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
             Ok(Outcome::Clean)
         }
         Command::Receipts(command) => receipts::run(&command),
+        #[cfg(target_os = "linux")]
         Command::Probe { only } => {
             probe::run(only.as_deref())?;
             Ok(Outcome::Clean)
         }
         Command::Run(args) => run::run(&args),
+        #[cfg(not(target_os = "linux"))]
+        Command::Selftest(_) | Command::Probe { .. } => anyhow::bail!(
+            "a selftest tries to get out of a native bottle, which needs Linux: run carboy there"
+        ),
     }
 }

@@ -14,6 +14,7 @@ mod outcome;
 mod output;
 mod paths;
 mod policies;
+#[cfg(target_os = "linux")]
 mod probe;
 mod refusals;
 mod serving;
