@@ -5,6 +5,7 @@ mod corpus;
 mod docs;
 mod host;
 mod policy;
+mod prose;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
 mod repeat;
