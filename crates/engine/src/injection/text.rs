@@ -16,72 +16,23 @@ pub(super) struct Folded {
 
 impl Folded {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut folded = Self {
-            text: String::with_capacity(bytes.len() + bytes.len() / 8),
+        let mut writer = Writer {
+            text: Vec::with_capacity(bytes.len() + bytes.len() / 8),
             origins: Vec::with_capacity(bytes.len() + bytes.len() / 8),
-            letters: Vec::new(),
-            ends: Vec::new(),
+            letters: Vec::with_capacity(bytes.len() + bytes.len() / 8),
+            count: 0,
+            gap: None,
         };
-        folded.fold(bytes);
-        folded.origins.push(bytes.len() as u32);
-        folded.count();
-        folded
-    }
-
-    fn fold(&mut self, bytes: &[u8]) {
-        let (mut at, mut gap) = (0, None);
-        for chunk in bytes.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_whitespace() {
-                    let (_, breaks) = gap.get_or_insert((at, 0));
-                    *breaks += u32::from(c == '\n');
-                } else {
-                    self.put_gap(gap.take());
-                    self.put_letter(c, at);
-                }
-                at += c.len_utf8();
-            }
-            if !chunk.invalid().is_empty() {
-                self.put_gap(gap.take());
-                self.put(char::REPLACEMENT_CHARACTER, at);
-                at += chunk.invalid().len();
-            }
+        writer.fold(bytes);
+        writer.origins.push(bytes.len() as u32);
+        writer.letters.push(writer.count);
+        let text = String::from_utf8(writer.text).expect("it is written in whole characters");
+        Self {
+            ends: ends(&text),
+            text,
+            origins: writer.origins,
+            letters: writer.letters,
         }
-    }
-
-    /// White space that began somewhere and held so many line feeds.
-    fn put_gap(&mut self, gap: Option<(usize, u32)>) {
-        if let Some((at, breaks)) = gap {
-            self.put(if breaks > 1 { '\n' } else { ' ' }, at);
-        }
-    }
-
-    fn put_letter(&mut self, c: char, at: usize) {
-        match c {
-            '\u{2019}' => self.put('\'', at),
-            c if c.is_ascii_control() => self.put('\n', at),
-            c if c.is_ascii() => self.put(c.to_ascii_lowercase(), at),
-            c => c.to_lowercase().for_each(|lower| self.put(lower, at)),
-        }
-    }
-
-    fn put(&mut self, c: char, at: usize) {
-        self.text.push(c);
-        self.origins.resize(self.text.len(), at as u32);
-    }
-
-    fn count(&mut self) {
-        let mut letters = 0;
-        let mut rest = self.text.char_indices().peekable();
-        while let Some((at, c)) = rest.next() {
-            self.letters.resize(at + c.len_utf8(), letters);
-            letters += 1;
-            let next = rest.peek().map(|(_, next)| *next);
-            if is_end(c, next) {
-                self.ends.push(at as u32);
-            }
-        }
-        self.letters.push(letters);
     }
 
     /// Letters between two places.
@@ -110,6 +61,121 @@ impl Folded {
         (start < before.len()).then(|| &before[start..])
     }
 }
+
+/// Writes a [`Folded`], whose fields its own are.
+struct Writer {
+    text: Vec<u8>,
+    origins: Vec<u32>,
+    letters: Vec<u32>,
+    /// The letters so far.
+    count: u32,
+    /// Where white space began that is not written yet, and how many line feeds it held.
+    gap: Option<(usize, u32)>,
+}
+
+impl Writer {
+    fn fold(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let plain = rest.iter().take_while(|byte| byte.is_ascii()).count();
+            for (index, byte) in rest[..plain].iter().enumerate() {
+                self.ascii(*byte, at + index);
+            }
+            at += plain;
+            let wide = rest[plain..]
+                .iter()
+                .take_while(|byte| !byte.is_ascii())
+                .count();
+            self.wide(&rest[plain..plain + wide], at);
+            at += wide;
+        }
+    }
+
+    #[inline]
+    fn ascii(&mut self, byte: u8, at: usize) {
+        if matches!(byte, b' ' | b'\t'..=b'\r') {
+            let (_, breaks) = self.gap.get_or_insert((at, 0));
+            *breaks += u32::from(byte == b'\n');
+        } else {
+            self.put_gap();
+            let control = byte.is_ascii_control();
+            self.put(
+                if control {
+                    b'\n'
+                } else {
+                    byte.to_ascii_lowercase()
+                },
+                at,
+            );
+        }
+    }
+
+    fn wide(&mut self, bytes: &[u8], mut at: usize) {
+        for chunk in bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\u{2019}' => self.ascii(b'\'', at),
+                    c if c.is_whitespace() => self.ascii(b' ', at),
+                    c => c.to_lowercase().for_each(|lower| self.put_char(lower, at)),
+                }
+                at += c.len_utf8();
+            }
+            if !chunk.invalid().is_empty() {
+                self.put_char(char::REPLACEMENT_CHARACTER, at);
+                at += chunk.invalid().len();
+            }
+        }
+    }
+
+    #[inline]
+    fn put_gap(&mut self) {
+        if let Some((at, breaks)) = self.gap.take() {
+            self.put(if breaks > 1 { b'\n' } else { b' ' }, at);
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, byte: u8, at: usize) {
+        self.text.push(byte);
+        self.origins.push(at as u32);
+        self.letters.push(self.count);
+        self.count += 1;
+    }
+
+    fn put_char(&mut self, c: char, at: usize) {
+        self.put_gap();
+        self.text
+            .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.origins.resize(self.text.len(), at as u32);
+        self.letters.resize(self.text.len(), self.count);
+        self.count += 1;
+    }
+}
+
+/// Where the sentences of a text end.
+fn ends(text: &str) -> Vec<u32> {
+    let bytes = text.bytes().enumerate();
+    let candidates = bytes.filter(|(_, byte)| MAY_END[usize::from(*byte)]);
+    let is_end = |at: &usize| {
+        let mut chars = text[*at..].chars();
+        chars.next().is_some_and(|c| is_end(c, chars.next()))
+    };
+    let places = candidates.map(|(at, _)| at).filter(is_end);
+    places.map(|at| at as u32).collect()
+}
+
+/// The first bytes of what may end a sentence.
+static MAY_END: [bool; 256] = {
+    let mut table = [false; 256];
+    let first = b".!?\n{}=/\xe3\xef\xe0";
+    let mut index = 0;
+    while index < first.len() {
+        table[first[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 /// A full stop ends a sentence before a space or a closing quote, not within a number or a name. The
 /// marks of code end one too.
