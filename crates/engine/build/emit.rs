@@ -18,7 +18,8 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
         for pattern in rule.patterns() {
             let (regex, literals) = (&pattern.regex, &pattern.literals);
             let groups = 1 + gate::extra_groups(regex).len();
-            let reach = reach::reach(regex, literals);
+            let told = || reach::reach(regex, literals);
+            let reach = pattern.reach.unwrap_or_else(told);
             let is_anchored = reach::is_anchored(regex, literals);
             writeln!(
                 patterns,

@@ -45,6 +45,7 @@ impl SettingSource {
         PatternSource {
             literals: self.names.iter().flat_map(|name| spellings(name)).collect(),
             regex,
+            reach: None,
         }
     }
 }

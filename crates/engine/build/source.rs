@@ -43,6 +43,8 @@ pub(crate) struct RuleSource {
     #[serde(default)]
     pub(crate) literals: Vec<String>,
     pub(crate) regex: Option<String>,
+    /// As in [`PatternSource`].
+    pub(crate) reach: Option<usize>,
     /// More literals and regexes of the same rule.
     #[serde(default)]
     pub(crate) patterns: Vec<PatternSource>,
@@ -65,6 +67,8 @@ pub(crate) struct RuleSource {
 pub(crate) struct PatternSource {
     pub(crate) literals: Vec<String>,
     pub(crate) regex: String,
+    /// How many bytes around a literal a match may reach, where the regex does not tell.
+    pub(crate) reach: Option<usize>,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy)]
@@ -123,6 +127,7 @@ impl RuleSource {
         let first = self.regex.iter().map(|regex| PatternSource {
             literals: self.literals.clone(),
             regex: regex.clone(),
+            reach: self.reach,
         });
         let setting = self.setting.iter().map(SettingSource::pattern);
         first

@@ -79,9 +79,7 @@ impl Writer {
         while at < bytes.len() {
             let rest = &bytes[at..];
             let plain = rest.iter().take_while(|byte| byte.is_ascii()).count();
-            for (index, byte) in rest[..plain].iter().enumerate() {
-                self.ascii(*byte, at + index);
-            }
+            self.words(&rest[..plain], at);
             at += plain;
             let wide = rest[plain..]
                 .iter()
@@ -92,7 +90,29 @@ impl Writer {
         }
     }
 
-    #[inline]
+    fn words(&mut self, bytes: &[u8], mut at: usize) {
+        let is_letter = |byte: &u8| matches!(byte, b'!'..=b'~');
+        for word in bytes.split_inclusive(|byte| !is_letter(byte)) {
+            let (last, letters) = match word.split_last() {
+                Some((last, before)) if !is_letter(last) => (Some(*last), before),
+                Some(_) | None => (None, word),
+            };
+            if !letters.is_empty() {
+                self.put_gap();
+                let len = letters.len() as u32;
+                let lower = letters.iter().map(u8::to_ascii_lowercase);
+                self.text.extend(lower);
+                self.origins.extend(at as u32..at as u32 + len);
+                self.letters.extend(self.count..self.count + len);
+                self.count += len;
+            }
+            if let Some(last) = last {
+                self.ascii(last, at + letters.len());
+            }
+            at += word.len();
+        }
+    }
+
     fn ascii(&mut self, byte: u8, at: usize) {
         if matches!(byte, b' ' | b'\t'..=b'\r') {
             let (_, breaks) = self.gap.get_or_insert((at, 0));
