@@ -1,6 +1,7 @@
 //! What has no literal: card and social security numbers, IBANs, base58 keys and seed phrases,
 //! found by code over runs of digits, symbols and words.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -177,8 +178,20 @@ fn card(view: &[u8], start: usize, end: usize) -> Option<(usize, Option<Severity
     if !is_regular || !is_apart_after(view, start + len) || !is_card(&digits(&bytes[..len])) {
         return None;
     }
-    let is_sure = grouped || has_context(view, start, &CARD_WORDS);
+    let is_sure =
+        grouped && !is_in_table(view, start..start + len) || has_context(view, start, &CARD_WORDS);
     Some((len, (!is_sure).then_some(Severity::Medium)))
+}
+
+/// Whether more groups of four digits stand beside a number, as in columns of figures. Shorter ones
+/// may be its date and code.
+fn is_in_table(view: &[u8], number: Range<usize>) -> bool {
+    const GROUP: usize = 4;
+    let is_group = |start: usize| {
+        let group = view.get(start..start + GROUP);
+        group.is_some_and(|group| group.iter().all(u8::is_ascii_digit))
+    };
+    number.start.checked_sub(GROUP + 1).is_some_and(is_group) || is_group(number.end + 1)
 }
 
 const CARD_WORDS: [&str; 9] = [
@@ -336,7 +349,8 @@ fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
                 let text: Vec<String> = part
                     .map(|word| String::from_utf8_lossy(&view[word.clone()]).to_ascii_lowercase())
                     .collect();
-                Mnemonic::parse_in_normalized(Language::English, &text.join(" ")).is_ok()
+                is_drawn(&text)
+                    && Mnemonic::parse_in_normalized(Language::English, &text.join(" ")).is_ok()
             });
         match found {
             Some(size) => {
@@ -350,6 +364,12 @@ fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
             None => from += 1,
         }
     }
+}
+
+/// Whether words may have been drawn by lot: not a few over and over, nor a list in order.
+fn is_drawn(words: &[String]) -> bool {
+    let distinct: BTreeSet<&String> = words.iter().collect();
+    distinct.len() * 2 > words.len() && !words.is_sorted()
 }
 
 /// The word at or after a place, whole.
