@@ -68,10 +68,14 @@ const ORDERS: [&[&[usize]]; 3] = [
 impl Signal {
     /// Where it is seen: from the first word of its first step to the end of its last.
     fn spans(&self, folded: &Folded, found: &Found) -> Vec<Span> {
-        let steps: Vec<Vec<Span>> = self.steps.iter().map(|step| merged(step, found)).collect();
-        if steps.iter().any(Vec::is_empty) {
+        let is_there = |step: &&[u8]| {
+            let mut concepts = step.iter();
+            concepts.any(|concept| !found.spans[usize::from(*concept)].is_empty())
+        };
+        if !self.steps.iter().all(is_there) {
             return Vec::new();
         }
+        let steps: Vec<Vec<Span>> = self.steps.iter().map(|step| merged(step, found)).collect();
         let orders = ORDERS[steps.len() - 1];
         let orders = if self.is_any { orders } else { &orders[..1] };
         let mut spans = Vec::new();
