@@ -88,19 +88,21 @@ impl Stage {
 
     /// A program of the host, started as this stage's user.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = match self.user {
-            User::Same => Command::new(program),
+        // Who runs the tests may ignore hang-ups, as `nohup` does; what is tested must not.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP");
+        match self.user {
+            User::Same => {}
             User::Ordinary => {
-                let mut command = Command::new("setpriv");
                 let ids = [format!("--reuid={ORDINARY}"), format!("--regid={ORDINARY}")];
                 command
+                    .arg("setpriv")
                     .args(ids)
                     .arg("--clear-groups")
-                    .arg("--")
-                    .arg(program);
-                command
+                    .arg("--");
             }
-        };
+        }
+        command.arg(program);
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
