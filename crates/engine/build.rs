@@ -1,5 +1,7 @@
 //! Turns `rules/*.yaml` and Unicode's tables into static data, so that starting costs no parsing.
 
+#[path = "build/clue.rs"]
+mod clue;
 #[path = "build/emit.rs"]
 mod emit;
 #[path = "build/fold.rs"]
@@ -24,7 +26,12 @@ fn main() {
     let rules_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules");
     println!("cargo:rerun-if-changed={}", rules_dir.display());
     println!("cargo:rerun-if-changed=build");
-    let rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
+    let mut rules = source::read_all(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
+    let clues = clue::read(&rules_dir.join("views/clues.yaml"));
+    let clues = clues.unwrap_or_else(|error| panic!("{error}"));
+    write("lexicon.rs", clues.lexicon());
+    write("examples.rs", emit::examples(&rules));
+    rules.extend(clues.patterns());
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let [plain, wide] = gate::build(&rules);
     let model = score::model(&rules_dir.join("scored/injection.yaml"));
@@ -32,7 +39,6 @@ fn main() {
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("published.rs", emit::published(&published));
-    write("examples.rs", emit::examples(&rules));
     let gates = [
         format!("const SLOTS: usize = {};\n", gate::SLOTS),
         format!("static FOLD: [u8; 256] = {:?};\n", folds()),

@@ -14,7 +14,14 @@ const BREAK: &str = "<>";
 pub(crate) fn rules(rules: &[RuleSource]) -> String {
     let (mut table, mut patterns) = (String::new(), String::new());
     for (index, rule) in rules.iter().enumerate() {
-        write_rule(&mut table, rule);
+        // A clue belongs to no rule; the first stands for it, and is never asked.
+        let (index, clue) = match &rule.clue {
+            Some(clue) => (0, format!("Some(ClueKind::{})", camel(clue))),
+            None => (index, "None".into()),
+        };
+        if rule.clue.is_none() {
+            write_rule(&mut table, rule);
+        }
         for pattern in rule.patterns() {
             let (regex, literals) = (&pattern.regex, &pattern.literals);
             let groups = 1 + gate::extra_groups(regex).len();
@@ -24,7 +31,7 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
             writeln!(
                 patterns,
                 "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?}, \
-                 groups: {groups}, reach: {reach}, is_anchored: {is_anchored} }},"
+                 groups: {groups}, reach: {reach}, is_anchored: {is_anchored}, clue: {clue} }},"
             )
             .expect("a String takes all");
         }

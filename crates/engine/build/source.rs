@@ -17,6 +17,9 @@ const LITERAL_LEN_MIN: usize = 3;
 /// The file of documented example keys; every other file of the directory holds rules.
 const PUBLISHED: &str = "published.yaml";
 
+/// Never run: it lets a clue's window be as wide as any.
+const CLUE_REGEX: &str = r"[\s\S]{0,4096}";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleFile {
@@ -59,6 +62,9 @@ pub(crate) struct RuleSource {
     pub(crate) validate: Vec<String>,
     pub(crate) matches: Vec<String>,
     pub(crate) rejects: Vec<String>,
+    /// No rule, but what wakes a view: the kind of clue.
+    #[serde(skip)]
+    pub(crate) clue: Option<String>,
 }
 
 /// Literals of which one must be present, and the regex that then decides.
@@ -122,6 +128,31 @@ impl Direction {
 }
 
 impl RuleSource {
+    /// Literals that wake a view of this kind.
+    pub(crate) fn clue(kind: &str, literals: Vec<String>) -> Self {
+        Self {
+            id: String::new(),
+            title: String::new(),
+            class: Class::Opaque,
+            severity: Severity::Low,
+            direction: Direction::Both,
+            origin: Origin::Builtin,
+            home: Vec::new(),
+            home_in: Vec::new(),
+            literals,
+            regex: Some(CLUE_REGEX.into()),
+            reach: None,
+            patterns: Vec::new(),
+            setting: None,
+            provenance: String::new(),
+            shape: None,
+            validate: Vec::new(),
+            matches: Vec::new(),
+            rejects: Vec::new(),
+            clue: Some(kind.into()),
+        }
+    }
+
     /// All literal-and-regex pairs, the top-level one first.
     pub(crate) fn patterns(&self) -> Vec<PatternSource> {
         let first = self.regex.iter().map(|regex| PatternSource {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::{Check, Shape};
 use crate::finding::{Class, Severity};
+use crate::views::ClueKind;
 
 /// One detection rule.
 pub struct Rule {
@@ -77,7 +78,7 @@ impl fmt::Debug for Rule {
 
 /// Literals of which one must be present, and the regex that then decides.
 pub(crate) struct Pattern {
-    /// Index into [`RULES`].
+    /// Index into [`RULES`]; of no meaning where there is a clue.
     pub(crate) rule: usize,
     pub(crate) regex: &'static str,
     pub(crate) literals: &'static [&'static str],
@@ -87,6 +88,8 @@ pub(crate) struct Pattern {
     pub(crate) reach: usize,
     /// Whether each match begins with one of `literals`.
     pub(crate) is_anchored: bool,
+    /// Where it belongs to no rule: the view that it wakes.
+    pub(crate) clue: Option<ClueKind>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));

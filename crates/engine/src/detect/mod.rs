@@ -20,8 +20,9 @@ use crate::crossing::Direction;
 use crate::decide::Home;
 use crate::finding::{Class, Severity};
 use crate::injection;
-use crate::rules::{PATTERNS, RULES, Rule};
+use crate::rules::{PATTERNS, Pattern, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
+use crate::views::{Clue, ClueKind};
 use check::Outcome;
 use gate::Wakes;
 
@@ -51,7 +52,8 @@ impl Detectors {
     }
 
     /// Everything that a view shows. The same rule may hit the same bytes twice.
-    /// Parts that are not fresh have been seen in another view.
+    /// Parts that are not fresh have been seen in another view. Clues are of views that may show
+    /// more.
     pub(crate) fn detect(
         &self,
         view: &[u8],
@@ -59,19 +61,32 @@ impl Detectors {
         is_fresh: &dyn Fn(&Range<usize>) -> bool,
         budget: &mut Budget,
         hits: &mut Vec<Hit>,
+        clues: &mut Vec<Clue>,
     ) -> Result<(), BudgetSpent> {
         let mut wakes = WAKES.take().unwrap_or_default();
         wakes.sweep(view, direction);
         let mut spent = Ok(());
         for index in 0..wakes.woken() {
             let pattern = wakes.pattern(index, view, is_fresh);
+            if let Some(kind) = PATTERNS[usize::from(pattern)].clue {
+                let windows = wakes.windows.iter().cloned();
+                clues.extend(windows.map(|range| Clue { kind, range }));
+                continue;
+            }
             let bytes: usize = wakes.windows.iter().map(ExactSizeIterator::len).sum();
             spent = budget.spend(bytes / REGEX_SHARE);
             if spent.is_err() {
                 break;
             }
             for window in &wakes.windows {
+                let known = hits.len();
                 self.search(pattern, view, window.clone(), hits);
+                let pattern = &PATTERNS[usize::from(pattern)];
+                if hits.len() == known && is_swapped(pattern, &view[window.clone()]) {
+                    let kind = ClueKind::Swapped;
+                    let range = window.clone();
+                    clues.push(Clue { kind, range });
+                }
             }
         }
         WAKES.set(Some(wakes));
@@ -144,6 +159,26 @@ fn captured(regex: &Regex, input: &Input<'_>, whole: &Range<usize>) -> Range<usi
     regex.search_captures(input, &mut groups);
     let first = groups.get_group(1).map(|group| group.range());
     first.unwrap_or(whole.clone())
+}
+
+/// Letters that tell that a literal's case is swapped, not just other.
+const SWAPPED_MIN: usize = 3;
+
+/// Whether an anchored pattern of a secret has its literal here with each letter's case the other.
+fn is_swapped(pattern: &Pattern, window: &[u8]) -> bool {
+    let is_other = |(own, seen): (u8, &u8)| match own.is_ascii_alphabetic() {
+        true => own ^ 0x20 == *seen,
+        false => own == *seen,
+    };
+    let is_whole = |literal: &&str| {
+        let letters = literal.bytes().filter(u8::is_ascii_alphabetic).count();
+        letters >= SWAPPED_MIN
+            && window.len() >= literal.len()
+            && literal.bytes().zip(window).all(is_other)
+    };
+    pattern.is_anchored
+        && RULES[pattern.rule].class == Class::Secret
+        && pattern.literals.iter().any(|literal| is_whole(&literal))
 }
 
 /// A regex's byte in a window costs about a quarter of what a view's byte costs in all.

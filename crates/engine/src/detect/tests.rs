@@ -27,7 +27,14 @@ fn woken(view: &[u8], direction: Direction) -> Vec<(&'static str, usize)> {
     budget.earn(view.len() * 16);
     let all = |_: &Range<usize>| true;
     DETECTORS
-        .detect(view, direction, &all, &mut budget, &mut hits)
+        .detect(
+            view,
+            direction,
+            &all,
+            &mut budget,
+            &mut hits,
+            &mut Vec::new(),
+        )
         .expect("the budget covers it");
     let by_regex = hits
         .into_iter()
@@ -50,7 +57,8 @@ fn one_at_a_time(
     let mut found = Vec::new();
     for (pattern, regex) in PATTERNS.iter().zip(REGEXES.iter()) {
         let rule = &RULES[pattern.rule];
-        if rule.id == injection::RULE || !rule.direction.covers(direction) {
+        let is_by_regex = rule.id != injection::RULE && pattern.clue.is_none();
+        if !is_by_regex || !rule.direction.covers(direction) {
             continue;
         }
         for groups in regex.captures_iter(view) {

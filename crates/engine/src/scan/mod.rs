@@ -30,6 +30,8 @@ use window::Window;
 pub(crate) struct Scanner {
     detectors: Arc<Detectors>,
     key: Arc<Zeroizing<[u8; 32]>>,
+    /// A decoding that is left out, to prove that others do not stand in for it.
+    without: Option<&'static str>,
 }
 
 /// What a detector saw. It holds no content.
@@ -62,6 +64,7 @@ impl Scanner {
         Self {
             detectors: Arc::new(Detectors::new()),
             key: Arc::new(Zeroizing::new(key)),
+            without: None,
         }
     }
 

@@ -70,7 +70,9 @@ impl Probe {
 
     /// The regexes of all rules: the baseline is to run each over everything.
     pub fn regexes() -> impl Iterator<Item = &'static str> {
-        let by_regex = |pattern: &&Pattern| RULES[pattern.rule].id != injection::RULE;
+        let by_regex = |pattern: &&Pattern| {
+            pattern.clue.is_none() && RULES[pattern.rule].id != injection::RULE
+        };
         PATTERNS
             .iter()
             .filter(by_regex)

@@ -1,8 +1,23 @@
 //! A surface's bytes as decoded or normalised one way, with the path of decodings that led there.
 
+mod alphabet;
+mod base85;
+mod branch;
+mod clue;
+mod compressed;
+mod decoder;
+mod escape;
+mod hidden;
+mod mail;
+mod numbers;
 mod plain;
+mod radix;
+mod respell;
 mod runs;
+mod sample;
+mod wide;
 
+pub(crate) use clue::{Clue, ClueKind};
 pub(crate) use runs::{is_encoding_byte, token_runs};
 
 use std::borrow::Cow;
@@ -11,6 +26,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use crate::scan::{Budget, BudgetSpent};
+use branch::{Decoded, Places};
 use plain::Edit;
 use runs::Coding;
 
@@ -46,6 +62,12 @@ enum Origin<'a> {
         parent: &'a View<'a>,
         coding: Coding,
     },
+    /// Decoded or spelled another way, with the places that it came from.
+    Grown {
+        parent: &'a View<'a>,
+        name: &'static str,
+        places: Places,
+    },
 }
 
 /// Where in the raw bytes a part of a view came from.
@@ -76,7 +98,7 @@ impl<'a> View<'a> {
     /// looked at there.
     pub(crate) fn is_fresh(&self, range: &Range<usize>) -> bool {
         match &self.origin {
-            Origin::Raw | Origin::Decoded { .. } => true,
+            Origin::Raw | Origin::Decoded { .. } | Origin::Grown { .. } => true,
             Origin::Plain { edits, .. } => plain::is_edited(edits, range.start, range.end),
         }
     }
@@ -105,19 +127,36 @@ impl<'a> View<'a> {
                 origins.via.push(coding.name());
                 origins
             }
+            Origin::Grown {
+                parent,
+                name,
+                places,
+            } => {
+                let (from, to) = places.map(start, end);
+                let mut origins = parent.origins(from, to);
+                origins.via.push(name);
+                origins
+            }
         }
     }
 }
 
-/// Walks every view of `root`, itself first, each distinct one once.
+/// Looks at a view, and leaves clues of others.
+type Visit<'v> =
+    &'v mut dyn FnMut(&View<'_>, &mut Budget, &mut Vec<Clue>) -> Result<(), BudgetSpent>;
+
+/// Walks every view of `root`, itself first, each distinct one once. The decoding named `without`
+/// is left out.
 pub(crate) fn walk(
     root: &View<'_>,
+    without: Option<&'static str>,
     budget: &mut Budget,
-    visit: &mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
+    visit: Visit<'_>,
 ) -> Result<(), BudgetSpent> {
     Walk {
         seen: HashSet::new(),
         keys: RandomState::new(),
+        without,
         visit,
     }
     .view(root, budget)
@@ -127,7 +166,8 @@ struct Walk<'v> {
     seen: HashSet<u64>,
     /// Drawn anew for each walk: no content can be made to look like other content.
     keys: RandomState,
-    visit: &'v mut dyn FnMut(&View<'_>, &mut Budget) -> Result<(), BudgetSpent>,
+    without: Option<&'static str>,
+    visit: Visit<'v>,
 }
 
 impl Walk<'_> {
@@ -136,11 +176,26 @@ impl Walk<'_> {
         if !self.is_new(view)? {
             return Ok(());
         }
-        (self.visit)(view, budget)?;
+        let mut clues = Vec::new();
+        (self.visit)(view, budget, &mut clues)?;
         if view.depth == DEPTH_MAX {
             return Ok(());
         }
+        self.plain(view, budget)?;
+        self.runs(view, budget)?;
+        let mut branches = Branches {
+            walk: self,
+            view,
+            budget,
+        };
+        decoder::grow(&mut branches, &clues)
+    }
+
+    fn plain(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
         for piece in plain::unescape(&view.bytes) {
+            if self.is_without(&plain::kinds(&piece.edits, 0, usize::MAX)) {
+                continue;
+            }
             let origin = Origin::Plain {
                 parent: view,
                 start: piece.start,
@@ -149,18 +204,36 @@ impl Walk<'_> {
             let clipped = view.clipped || piece.clipped;
             self.child(view, piece.bytes, origin, clipped, budget)?;
         }
+        Ok(())
+    }
+
+    fn runs(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
         for run in runs::runs(&view.bytes, view.clipped) {
-            if view.is_fresh(&run.range()) {
-                run.decode(&view.bytes, |part| {
-                    let origin = Origin::Decoded {
-                        parent: view,
-                        coding: part.coding,
-                    };
-                    self.child(view, part.bytes, origin, part.clipped, budget)
-                })?;
+            if !view.is_fresh(&run.range()) {
+                continue;
             }
+            run.decode(&view.bytes, |part| {
+                if self.is_without(&[part.coding.name()]) {
+                    return Ok(());
+                }
+                let origin = Origin::Decoded {
+                    parent: view,
+                    coding: part.coding,
+                };
+                self.child(view, part.bytes, origin, part.clipped, budget)
+            })?;
+            let mut branches = Branches {
+                walk: self,
+                view,
+                budget,
+            };
+            decoder::by_run(&mut branches, &run.range())?;
         }
         Ok(())
+    }
+
+    fn is_without(&self, names: &[&'static str]) -> bool {
+        self.without.is_some_and(|without| names.contains(&without))
     }
 
     fn child(
@@ -188,12 +261,54 @@ impl Walk<'_> {
     fn is_new(&mut self, view: &View<'_>) -> Result<bool, BudgetSpent> {
         match view.origin {
             Origin::Raw | Origin::Plain { .. } => return Ok(true),
-            Origin::Decoded { .. } => {}
+            Origin::Decoded { .. } | Origin::Grown { .. } => {}
         }
         if self.seen.len() >= VIEWS_MAX {
             return Err(BudgetSpent);
         }
         let place = view.origins(0, 1.min(view.bytes.len())).start;
         Ok(self.seen.insert(self.keys.hash_one((&view.bytes, place))))
+    }
+}
+
+/// A view out of which others grow.
+struct Branches<'w, 'v, 'p> {
+    walk: &'w mut Walk<'v>,
+    view: &'w View<'p>,
+    budget: &'w mut Budget,
+}
+
+impl<'w> Branches<'w, '_, '_> {
+    fn bytes(&self) -> &'w [u8] {
+        &self.view.bytes
+    }
+
+    fn is_clipped(&self) -> bool {
+        self.view.clipped
+    }
+
+    /// Takes work away that makes no view.
+    fn spend(&mut self, work_bytes: usize) -> Result<(), BudgetSpent> {
+        self.budget.spend(work_bytes)
+    }
+
+    /// Walks on from what was decoded, unless another view has shown the same.
+    fn add(&mut self, decoded: Decoded) -> Result<(), BudgetSpent> {
+        let range = decoded.places.range(decoded.bytes.len());
+        if !self.view.is_fresh(&range) || self.walk.is_without(&[decoded.name]) {
+            return Ok(());
+        }
+        let origin = Origin::Grown {
+            parent: self.view,
+            name: decoded.name,
+            places: decoded.places,
+        };
+        self.walk.child(
+            self.view,
+            decoded.bytes,
+            origin,
+            decoded.clipped,
+            self.budget,
+        )
     }
 }

@@ -1,6 +1,7 @@
 //! Undoes percent, backslash and entity escapes and folds Unicode to ASCII, all in one pass, so
 //! that mixed spellings cost one view and not one each.
 
+use super::escape::{self, Escape};
 use super::runs::{run_end, run_start};
 
 include!(concat!(env!("OUT_DIR"), "/fold.rs"));
@@ -307,9 +308,9 @@ fn width(byte: u8) -> usize {
 
 fn find(rest: &[u8]) -> Option<Found> {
     match rest[0] {
-        b'%' => percent(rest),
-        b'\\' => backslash(rest),
-        b'&' => entity(rest),
+        b'%' => Some(found(Kind::Percent, escape::percent(rest)?)),
+        b'\\' => Some(found(Kind::Escape, escape::backslash(rest)?)),
+        b'&' => Some(found(Kind::Entity, escape::entity(rest)?)),
         byte if byte < 0x80 => Some(Found::Text(Kind::Unicode, 1, "")),
         _ => {
             let (c, taken) = decode(rest)?;
@@ -318,74 +319,12 @@ fn find(rest: &[u8]) -> Option<Found> {
     }
 }
 
-fn percent(rest: &[u8]) -> Option<Found> {
-    if rest.get(1).is_some_and(|b| matches!(b, b'u' | b'U')) {
-        let code = hex(rest.get(2..6)?)?;
-        return Some(Found::Char(Kind::Percent, 6, char::from_u32(code)?));
+fn found(kind: Kind, escape: Escape) -> Found {
+    match escape {
+        Escape::Byte(taken, byte) => Found::Byte(kind, taken, byte),
+        Escape::Char(taken, c) => Found::Char(kind, taken, c),
+        Escape::Nothing(taken) => Found::Text(kind, taken, ""),
     }
-    Some(Found::Byte(Kind::Percent, 3, hex(rest.get(1..3)?)? as u8))
-}
-
-/// JSON (RFC 8259, section 7), and what C, Python and shells add.
-fn backslash(rest: &[u8]) -> Option<Found> {
-    let byte = |taken, byte| Some(Found::Byte(Kind::Escape, taken, byte));
-    match rest.get(1)? {
-        b'n' => byte(2, b'\n'),
-        b'r' => byte(2, b'\r'),
-        b't' => byte(2, b'\t'),
-        escaped @ (b'"' | b'\'' | b'/' | b'\\') => byte(2, *escaped),
-        b'x' => byte(4, hex(rest.get(2..4)?)? as u8),
-        b'u' if rest.get(2) == Some(&b'{') => {
-            let len = rest.iter().take(10).position(|b| *b == b'}')?;
-            let code = hex(&rest[3..len])?;
-            Some(Found::Char(Kind::Escape, len + 1, char::from_u32(code)?))
-        }
-        b'u' => utf16(rest),
-        _ => None,
-    }
-}
-
-fn utf16(rest: &[u8]) -> Option<Found> {
-    let first = hex(rest.get(2..6)?)?;
-    if let Some(c) = char::from_u32(first) {
-        return Some(Found::Char(Kind::Escape, 6, c));
-    }
-    let second = rest.get(6..12)?.strip_prefix(b"\\u").and_then(hex)?;
-    let units = [first as u16, u16::try_from(second).ok()?];
-    let c = char::decode_utf16(units).next()?.ok()?;
-    Some(Found::Char(Kind::Escape, 12, c))
-}
-
-/// The longest entity that is undone: `&#x10ffff;`.
-const ENTITY_MAX: usize = 10;
-
-/// Numeric character references, and the five of XML with the non-breaking space.
-fn entity(rest: &[u8]) -> Option<Found> {
-    let end = rest.iter().take(ENTITY_MAX).position(|b| *b == b';')?;
-    let found = |c| Some(Found::Char(Kind::Entity, end + 1, c));
-    match &rest[1..end] {
-        [b'#', b'x' | b'X', digits @ ..] => found(char::from_u32(hex(digits)?)?),
-        [b'#', digits @ ..] => {
-            let code = std::str::from_utf8(digits).ok()?.parse().ok()?;
-            found(char::from_u32(code)?)
-        }
-        b"amp" => found('&'),
-        b"lt" => found('<'),
-        b"gt" => found('>'),
-        b"quot" => found('"'),
-        b"apos" => found('\''),
-        b"nbsp" => found(' '),
-        _ => None,
-    }
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.len() > 6 {
-        return None;
-    }
-    digits.iter().try_fold(0, |sum, digit| {
-        Some(sum << 4 | char::from(*digit).to_digit(16)?)
-    })
 }
 
 /// The first character of UTF-8 bytes.

@@ -1,0 +1,127 @@
+//! `rules/views/clues.yaml`, spelled as the views would show it that it wakes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::source::RuleSource;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Clues {
+    prefixes: Vec<String>,
+    words: Vec<String>,
+    vowels: Vec<String>,
+    other_words: Vec<String>,
+    lexicon: Vec<String>,
+    marks: BTreeMap<String, Vec<String>>,
+}
+
+/// So much of a rule's literal is enough to wake a view; more would make the gate larger.
+const PREFIX_BYTES: usize = 5;
+
+pub(crate) fn read(path: &Path) -> Result<Clues, String> {
+    println!("cargo:rerun-if-changed={}", path.display());
+    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+impl Clues {
+    /// A pattern for each kind of clue. Their regexes are never run.
+    pub(crate) fn patterns(&self) -> Vec<RuleSource> {
+        let spelled = self.prefixes.iter().chain(&self.words);
+        let spell = |spell: fn(&str) -> String| spelled.clone().map(|text| spell(text)).collect();
+        let respelt = self.words.iter().flat_map(|word| leet(word));
+        let respelt = respelt.chain(self.vowels.iter().flat_map(|word| self.other_vowels(word)));
+        let kinds = [
+            (
+                "rot13",
+                spell(|text| head(text).chars().map(rot13).collect()),
+            ),
+            (
+                "rot47",
+                spell(|text| head(text).chars().map(rot47).collect()),
+            ),
+            ("reversed", spell(|text| head(text).chars().rev().collect())),
+            ("respelt", respelt.collect()),
+        ];
+        let kinds = kinds.map(|(kind, literals)| RuleSource::clue(kind, literals));
+        let quoted: Vec<String> = (b' '..=b'~').map(|byte| format!("={byte:02X}=")).collect();
+        let marks = self.marks.iter().map(|(kind, literals)| {
+            let more = quoted.iter().filter(|_| kind == "quoted");
+            RuleSource::clue(kind, literals.iter().chain(more).cloned().collect())
+        });
+        kinds.into_iter().chain(marks).collect()
+    }
+
+    /// `LEXICON`.
+    pub(crate) fn lexicon(&self) -> String {
+        format!("static LEXICON: &[&str] = &{:?};\n", self.lexicon)
+    }
+
+    /// A word with any other vowels.
+    fn other_vowels(&self, word: &str) -> Vec<String> {
+        let choices = |c: char| match c {
+            'a' | 'e' | 'i' | 'o' | 'u' => "aeiou".to_owned(),
+            other => other.to_string(),
+        };
+        let mut all = product(word, choices);
+        all.retain(|other| {
+            !self
+                .other_words
+                .iter()
+                .any(|honest| honest.contains(other) || other.contains(honest))
+        });
+        all
+    }
+}
+
+fn head(text: &str) -> &str {
+    text.get(..PREFIX_BYTES).unwrap_or(text)
+}
+
+/// A word with any of its letters as digits or signs that look like them.
+fn leet(word: &str) -> Vec<String> {
+    product(word, |c| match c {
+        'a' => "a4@".into(),
+        'e' => "e3".into(),
+        'g' => "g9".into(),
+        'i' => "i1!".into(),
+        'o' => "o0".into(),
+        's' => "s5$".into(),
+        't' => "t7".into(),
+        other => other.to_string(),
+    })
+}
+
+/// Each spelling of a word but its own.
+fn product(word: &str, choices: impl Fn(char) -> String) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for c in word.chars() {
+        let choices = choices(c);
+        let longer = all
+            .iter()
+            .flat_map(|start| choices.chars().map(move |c| format!("{start}{c}")));
+        all = longer.collect();
+    }
+    all.retain(|other| other != word);
+    all
+}
+
+fn rot13(c: char) -> char {
+    let turn = |first: u8| char::from((c as u8 - first + 13) % 26 + first);
+    match c {
+        'a'..='z' => turn(b'a'),
+        'A'..='Z' => turn(b'A'),
+        other => other,
+    }
+}
+
+fn rot47(c: char) -> char {
+    match c {
+        '!'..='~' => char::from((c as u8 - b'!' + 47) % 94 + b'!'),
+        other => other,
+    }
+}

@@ -1,0 +1,350 @@
+//! Encodings whose alphabet gives each symbol the same number of bits, where base64 and base32 of
+//! plain runs are not meant: other alphabets, and groups with separators between.
+
+use std::ops::Range;
+
+use super::branch::{Decoded, Output, has_text};
+use super::compressed;
+
+const OUTSIDE: u8 = 0xff;
+
+/// A symbol's value, or [`OUTSIDE`].
+struct Alphabet {
+    name: &'static str,
+    bits: u32,
+    values: [u8; 256],
+}
+
+const fn values(symbols: &[u8], has_two_cases: bool) -> [u8; 256] {
+    let mut values = [OUTSIDE; 256];
+    let mut value = 0;
+    while value < symbols.len() {
+        values[symbols[value] as usize] = value as u8;
+        if has_two_cases {
+            values[symbols[value].to_ascii_lowercase() as usize] = value as u8;
+        }
+        value += 1;
+    }
+    values
+}
+
+/// RFC 4648, section 4: standard.
+static BASE64: Alphabet = Alphabet {
+    name: "base64",
+    bits: 6,
+    values: values(
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+        false,
+    ),
+};
+
+/// Section 5: URL-safe and standard at once.
+static BASE64_ANY: Alphabet = Alphabet {
+    name: "base64",
+    bits: 6,
+    values: {
+        let mut values = BASE64.values;
+        values[b'-' as usize] = 62;
+        values[b'_' as usize] = 63;
+        values
+    },
+};
+
+/// Section 6.
+static BASE32: Alphabet = Alphabet {
+    name: "base32",
+    bits: 5,
+    values: values(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", true),
+};
+
+/// Section 7.
+static BASE32_HEX: Alphabet = Alphabet {
+    name: "base32hex",
+    bits: 5,
+    values: values(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", true),
+};
+
+/// Douglas Crockford's, with the letters that he reads as digits.
+static CROCKFORD: Alphabet = Alphabet {
+    name: "crockford32",
+    bits: 5,
+    values: {
+        let mut values = values(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", true);
+        values[b'O' as usize] = 0;
+        values[b'o' as usize] = 0;
+        let ones = b"IiLl";
+        let mut index = 0;
+        while index < ones.len() {
+            values[ones[index] as usize] = 1;
+            index += 1;
+        }
+        values
+    },
+};
+
+static HEX: Alphabet = Alphabet {
+    name: "hex",
+    bits: 4,
+    values: values(b"0123456789ABCDEF", true),
+};
+
+impl Alphabet {
+    fn value(&self, byte: u8) -> Option<u8> {
+        let value = self.values[usize::from(byte)];
+        (value != OUTSIDE).then_some(value)
+    }
+
+    /// Decodes the symbols at these places; bits left over at the end are dropped.
+    fn decode(&self, bytes: &[u8], places: impl Iterator<Item = usize>) -> Output {
+        let (mut output, mut held, mut count, mut first) = (Output::default(), 0u32, 0, 0);
+        for place in places {
+            let value = self.values[usize::from(bytes[place])];
+            if count == 0 {
+                first = place;
+            }
+            held = held << self.bits | u32::from(value);
+            count += self.bits;
+            if count >= 8 {
+                count -= 8;
+                output.push((held >> count) as u8, first);
+                first = place;
+            }
+        }
+        output
+    }
+}
+
+/// Bytes of a run that tell whether compressed data begins there.
+const PEEK_SYMBOLS: usize = 40;
+
+/// Text before compressed data within a run: words of a path or a name.
+const LEAD_MAX: usize = 64;
+
+/// Compressed data in a run of base64, base32 or hexadecimal, which shows no text of its own.
+pub(super) fn packed(bytes: &[u8], run: Range<usize>, clipped: bool) -> Option<Decoded> {
+    let is_joint =
+        |at: &usize| *at == run.start || matches!(bytes[at - 1], b'/' | b'+' | b'-' | b'_' | b'x');
+    let starts = (run.start..run.end.min(run.start + LEAD_MAX)).filter(is_joint);
+    let alphabets = [&BASE64_ANY, &HEX, &BASE32];
+    let mut candidates = starts.flat_map(|start| alphabets.map(|alphabet| (start, alphabet)));
+    let (start, alphabet) = candidates.find(|(start, alphabet)| {
+        let symbols = (*start..run.end).filter(|at| alphabet.value(bytes[*at]).is_some());
+        let peek = alphabet.decode(bytes, symbols.take(PEEK_SYMBOLS));
+        compressed::begins(peek.bytes())
+    })?;
+    let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t');
+    let rest = (start..run.end)
+        .take_while(|at| alphabet.value(bytes[*at]).is_some() || is_break(bytes[*at]));
+    let symbols = rest.filter(|at| alphabet.value(bytes[*at]).is_some());
+    Some(
+        alphabet
+            .decode(bytes, symbols)
+            .decoded(alphabet.name, run.end, clipped),
+    )
+}
+
+/// Base32 of under fifteen bytes is not looked for, as elsewhere.
+const BASE32_MIN: usize = 24;
+
+/// The rarer alphabets of five bits, at the beginnings of words.
+pub(super) fn rare32<'a>(
+    bytes: &'a [u8],
+    run: Range<usize>,
+    clipped: bool,
+) -> impl Iterator<Item = Decoded> + 'a {
+    let words = words(bytes, run, BASE32_MIN);
+    words.flat_map(move |word| {
+        let read = |alphabet: &Alphabet| {
+            let symbols = || {
+                word.clone()
+                    .take_while(|at| alphabet.value(bytes[*at]).is_some())
+            };
+            // The first two bytes tell most words.
+            let peek = alphabet.decode(bytes, symbols().take(8));
+            let may_be = peek.bytes().iter().all(|byte| *byte < 0x80);
+            let output = may_be.then(|| alphabet.decode(bytes, symbols()))?;
+            has_text(output.bytes()).then(|| output.decoded(alphabet.name, word.end, clipped))
+        };
+        [read(&BASE32_HEX), read(&CROCKFORD)].into_iter().flatten()
+    })
+}
+
+/// The stretches of letters and digits of a run.
+pub(super) fn words(
+    bytes: &[u8],
+    run: Range<usize>,
+    min: usize,
+) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = run.start;
+    std::iter::from_fn(move || {
+        while at < run.end {
+            let len = bytes[at..run.end]
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric());
+            let word = at..at + len.count();
+            at = word.end + 1;
+            if word.len() >= min {
+                return Some(word);
+            }
+        }
+        None
+    })
+}
+
+/// Symbols of a run in groups: enough for a credential, and for an instruction of a few sentences.
+const GROUPED_MAX: usize = 4096;
+
+/// Fewer symbols hold no credential.
+const GROUPED_MIN: usize = 16;
+
+/// A longer group is a run of its own.
+const GROUP_MAX: usize = 76;
+
+/// Decodes groups of base64, base32 or hexadecimal around a place with the same separator between
+/// each, and tells how far it looked.
+pub(super) fn grouped(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Decoded>) {
+    let Some(groups) = Groups::around(bytes, at) else {
+        return (at + 1, Vec::new());
+    };
+    let mut found = Vec::new();
+    for alphabet in [&BASE64, &BASE32, &HEX] {
+        if groups
+            .symbols
+            .iter()
+            .any(|at| alphabet.value(bytes[*at]).is_none())
+        {
+            continue;
+        }
+        // Words before it may be taken for groups: one of the phases is right all the same.
+        for phase in 0..8usize >> alphabet.bits.trailing_zeros() {
+            let output = alphabet.decode(bytes, groups.symbols.iter().skip(phase).copied());
+            if has_text(output.bytes()) || compressed::begins(output.bytes()) {
+                found.push(output.decoded(alphabet.name, groups.end, clipped));
+            }
+        }
+    }
+    (groups.end, found)
+}
+
+/// Groups of symbols with the same separator between each.
+struct Groups {
+    symbols: Vec<usize>,
+    end: usize,
+}
+
+impl Groups {
+    fn around(bytes: &[u8], at: usize) -> Option<Self> {
+        let is_symbol = |byte: u8| BASE64.value(byte).is_some();
+        let row = |from: usize| {
+            let rest = bytes[from.min(bytes.len())..].iter().take(GROUP_MAX + 1);
+            rest.take_while(|b| is_symbol(**b)).count()
+        };
+        let first = at
+            + bytes[at..]
+                .iter()
+                .take(GROUP_MAX)
+                .position(|b| is_symbol(*b))?;
+        let gap = first + row(first);
+        let next = gap
+            + bytes[gap..]
+                .iter()
+                .take(SEPARATOR_MAX + 1)
+                .position(|b| is_symbol(*b))?;
+        let separator = &bytes[gap..next];
+        if separator.is_empty() || separator.contains(&b'=') {
+            return None;
+        }
+        let least = first.saturating_sub(GROUPED_MAX);
+        let mut start = first;
+        loop {
+            let before = bytes[least..start].iter().rev();
+            start -= before.take_while(|b| is_symbol(**b)).count();
+            match start.checked_sub(separator.len()) {
+                Some(end)
+                    if end > least
+                        && bytes[end..start] == *separator
+                        && is_symbol(bytes[end - 1]) =>
+                {
+                    start = end
+                }
+                Some(_) | None => break,
+            }
+        }
+        let (mut symbols, mut end) = (Vec::new(), start);
+        while symbols.len() < GROUPED_MAX {
+            let len = row(end);
+            symbols.extend(end..end + len);
+            end += len;
+            if len == 0 || len > GROUP_MAX || !bytes[end..].starts_with(separator) {
+                break;
+            }
+            end += separator.len();
+        }
+        let end = symbols.last().map_or(end, |last| last + 1);
+        (symbols.len() >= GROUPED_MIN).then_some(Self { symbols, end })
+    }
+}
+
+/// `, `, a line break and a little indentation.
+const SEPARATOR_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::{BASE32_HEX, CROCKFORD, grouped, rare32};
+
+    #[test]
+    fn groups_are_read() {
+        let plain = "dGhlIHBsYWluIHdvcmRzIG9mIGEgc2VudGVuY2UgaGVyZQ";
+        for (size, separator) in [
+            (4, " "),
+            (4, "."),
+            (4, "-"),
+            (5, "\n"),
+            (3, ", "),
+            (8, "\r\n  "),
+            (20, "|"),
+        ] {
+            let groups: Vec<&str> = plain
+                .as_bytes()
+                .chunks(size)
+                .map(|g| std::str::from_utf8(g).expect("ASCII"))
+                .collect();
+            let text = format!("v: {}", groups.join(separator));
+            let (_, found) = grouped(text.as_bytes(), 16, false);
+            let is_it = |bytes: &[u8]| {
+                bytes
+                    .windows(20)
+                    .any(|part| part == b"words of a sentence ")
+            };
+            assert!(found.iter().any(|d| is_it(&d.bytes)), "{text}");
+        }
+        assert!(
+            grouped(b"THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG", 4, false)
+                .1
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn rare_alphabets_are_read() {
+        for (name, text) in [
+            (
+                BASE32_HEX.name,
+                "EHK6AS10ELQ6AS3941Q6ASRLECG6UPRI41GN8SBEDTJ6GOO",
+            ),
+            (
+                CROCKFORD.name,
+                "EHM6AW10EMT6AW3941T6AWVMECG6YSVJ41GQ8WBEDXK6GRR",
+            ),
+        ] {
+            let found: Vec<_> = rare32(text.as_bytes(), 0..text.len(), false).collect();
+            println!(
+                "{name} {:?}",
+                found
+                    .iter()
+                    .map(|d| (d.name, String::from_utf8_lossy(&d.bytes)))
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+}

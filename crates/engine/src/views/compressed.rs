@@ -1,0 +1,254 @@
+//! Compressed data inside of content: its header says so, or for raw DEFLATE its first code.
+
+use std::io::Read;
+
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use lzma_rust2::XzReader;
+use memchr::memmem;
+use ruzstd::decoding::StreamingDecoder;
+
+use super::branch::{Decoded, Places, has_text};
+use crate::scan::BudgetSpent;
+
+/// Output that may always come, and output bytes for each byte of input: as for the work budget.
+const OUTPUT_FLOOR_BYTES: usize = 1 << 20;
+const RATIO_MAX: usize = 64;
+
+/// What an attempt costs beside its output, in bytes of views: tables are made and cleared.
+const ATTEMPT_BYTES: usize = 4 * 1024;
+
+/// The same where a window of megabytes is made.
+const LARGE_ATTEMPT_BYTES: usize = 64 * 1024;
+
+/// The dictionary that xz's strongest preset asks for takes 65 MiB.
+const XZ_MEMORY_MAX_KIB: u32 = 66 * 1024;
+
+/// RFC 9659, section 3, for HTTP; larger windows are for archives.
+const ZSTD_WINDOW_MAX_BYTES: u64 = 8 << 20;
+
+/// A form of compressed data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Gzip,
+    Zlib,
+    Deflate,
+    Zstd,
+    Bzip2,
+    Xz,
+    /// A deflated member of a ZIP archive.
+    Zip,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zlib => "zlib",
+            Self::Deflate => "deflate",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+            Self::Zip => "zip",
+        }
+    }
+
+    /// What an attempt to decompress costs the work budget.
+    pub(super) fn attempt_bytes(self) -> usize {
+        match self {
+            Self::Gzip | Self::Zlib | Self::Deflate | Self::Zip => ATTEMPT_BYTES,
+            Self::Zstd | Self::Bzip2 | Self::Xz => LARGE_ATTEMPT_BYTES,
+        }
+    }
+}
+
+/// Whether decoded bytes begin as compressed data does.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    marked(bytes).or(unmarked(bytes)).is_some()
+}
+
+/// The form that the bytes' first ones name.
+pub(super) fn marked(bytes: &[u8]) -> Option<Format> {
+    match bytes {
+        // RFC 1952, section 2.3: DEFLATE, and no reserved flag.
+        [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => Some(Format::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Format::Zstd),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Format::Xz),
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            b'1',
+            b'A',
+            b'Y',
+            b'&',
+            b'S',
+            b'Y',
+            ..,
+        ] => Some(Format::Bzip2),
+        [b'P', b'K', 3, 4, _, _, _, _, 8, 0, ..] => Some(Format::Zip),
+        _ => None,
+    }
+}
+
+/// The form of bytes that begin with a zlib header (RFC 1950, section 2.2) or without any. The
+/// first block must look as if it were of text.
+pub(super) fn unmarked(bytes: &[u8]) -> Option<Format> {
+    let [first, second, rest @ ..] = bytes else {
+        return None;
+    };
+    let has_header = first & 0x0f == 8 && first >> 4 <= 7 && second & 0x20 == 0;
+    if has_header && u16::from_be_bytes([*first, *second]) % 31 == 0 && is_block(rest) {
+        return Some(Format::Zlib);
+    }
+    is_block(bytes).then_some(Format::Deflate)
+}
+
+/// Bits of a DEFLATE stream, the lowest first (RFC 1951, section 3.1.1).
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: usize) -> Option<u32> {
+        (0..count).try_fold(0, |sum, index| {
+            let byte = self.bytes.get(self.at / 8)?;
+            let bit = u32::from(*byte) >> (self.at % 8) & 1;
+            self.at += 1;
+            Some(sum | bit << index)
+        })
+    }
+}
+
+/// The first literals of a block with fixed codes that must be text.
+const LITERALS: usize = 5;
+
+/// Whether a DEFLATE block of text may begin here (RFC 1951, section 3.2.3 and on).
+fn is_block(bytes: &[u8]) -> bool {
+    is_block_of_text(Bits { bytes, at: 0 }).unwrap_or(false)
+}
+
+fn is_block_of_text(mut bits: Bits<'_>) -> Option<bool> {
+    bits.take(1)?;
+    match bits.take(2)? {
+        0 => {
+            let stored = bits.bytes.get(1..)?;
+            let [a, b, c, d, text @ ..] = stored else {
+                return None;
+            };
+            let is_len = u16::from_le_bytes([*a, *b]) == !u16::from_le_bytes([*c, *d]);
+            Some(is_len && has_text(text))
+        }
+        1 => {
+            let mut is_text = true;
+            for _ in 0..LITERALS {
+                // Codes come with the highest bit first: those of 0 to 143 are 8 bits from 0x30 on.
+                let code = bits.take(8)?.reverse_bits() >> 24;
+                is_text &= matches!(code, 0x39 | 0x3a | 0x3d | 0x50..=0xae);
+            }
+            Some(is_text)
+        }
+        2 => {
+            let (literals, distances) = (bits.take(5)?, bits.take(5)?);
+            let lengths = bits.take(4)? + 4;
+            let mut sum = 0;
+            for _ in 0..lengths {
+                let length = bits.take(3)?;
+                sum += if length == 0 { 0 } else { 128 >> length };
+            }
+            // A code that is complete fills its space exactly.
+            Some(literals <= 29 && distances <= 29 && sum == 128)
+        }
+        _ => Some(false),
+    }
+}
+
+/// Where compressed data with a mark begins in content that has bytes beyond ASCII.
+pub(super) fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let marks = memchr::memchr2_iter(0x1f, 0xfd, bytes);
+    marks.filter_map(|at| {
+        // Of zstd's mark it is the last byte.
+        let at = if bytes[at] == 0xfd && bytes.get(at + 1) != Some(&b'7') {
+            at.checked_sub(3)?
+        } else {
+            at
+        };
+        marked(&bytes[at..]).map(|_| at)
+    })
+}
+
+/// The places in `range` where one of these marks stands, which are text, or nearly.
+pub(super) fn text_marks(bytes: &[u8], range: std::ops::Range<usize>) -> Vec<usize> {
+    let part = &bytes[range.clone()];
+    let places =
+        [&b"BZh"[..], b"PK\x03\x04"].map(|mark| memmem::find_iter(part, mark).collect::<Vec<_>>());
+    let places = places.into_iter().flatten().map(|at| range.start + at);
+    places
+        .filter(|at| marked(&bytes[*at..]).is_some())
+        .collect()
+}
+
+/// What the data that begins at a place decompresses to, as far as it is whole.
+///
+/// # Errors
+/// It grows out of bounds.
+pub(super) fn decode(
+    bytes: &[u8],
+    at: usize,
+    format: Format,
+) -> Result<Option<Decoded>, BudgetSpent> {
+    let data = &bytes[at..];
+    let bytes_max = OUTPUT_FLOOR_BYTES + data.len() * RATIO_MAX;
+    let mut out = Vec::new();
+    match format {
+        Format::Gzip => fill(MultiGzDecoder::new(data), bytes_max, &mut out)?,
+        Format::Zlib => fill(ZlibDecoder::new(data), bytes_max, &mut out)?,
+        Format::Deflate => fill(DeflateDecoder::new(data), bytes_max, &mut out)?,
+        Format::Bzip2 => fill(BzDecoder::new(data), bytes_max, &mut out)?,
+        Format::Xz => {
+            let reader = XzReader::new_mem_limit(data, false, XZ_MEMORY_MAX_KIB);
+            fill(reader, bytes_max, &mut out)?;
+        }
+        Format::Zstd => zstd(data, bytes_max, &mut out)?,
+        Format::Zip => {
+            let field = |at: usize| {
+                data.get(at..at + 2)
+                    .map(|len| usize::from(u16::from_le_bytes([len[0], len[1]])))
+            };
+            if let (Some(name), Some(extra)) = (field(26), field(28))
+                && let Some(content) = data.get(30 + name + extra..)
+            {
+                fill(DeflateDecoder::new(content), bytes_max, &mut out)?;
+            }
+        }
+    }
+    let is_sure =
+        !matches!(format, Format::Zlib | Format::Deflate) || has_text(&out) || begins(&out);
+    Ok((!out.is_empty() && is_sure).then_some(Decoded {
+        name: format.name(),
+        bytes: out,
+        places: Places::Whole(at..bytes.len()),
+        clipped: false,
+    }))
+}
+
+/// Reads to the end, or to where the data is corrupt or cut off.
+fn fill(mut reader: impl Read, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), BudgetSpent> {
+    let mut piece = [0; 8 * 1024];
+    while let Ok(len @ 1..) = reader.read(&mut piece) {
+        out.extend_from_slice(&piece[..len]);
+        if out.len() > bytes_max {
+            return Err(BudgetSpent);
+        }
+    }
+    Ok(())
+}
+
+fn zstd(data: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), BudgetSpent> {
+    match StreamingDecoder::new_with_max_window_size(data, ZSTD_WINDOW_MAX_BYTES) {
+        Ok(decoder) => fill(decoder, bytes_max, out),
+        Err(_) => Ok(()),
+    }
+}

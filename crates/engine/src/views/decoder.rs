@@ -1,0 +1,124 @@
+//! The decoders beside those of runs and of escapes, and what wakes each: how a view begins, a
+//! sample of it, a rare byte, a run, or a clue. A view that has none of these pays for the samples.
+
+use std::ops::Range;
+
+use super::branch::Decoded;
+use super::sample::{Look, samples};
+use super::{Branches, Clue, ClueKind};
+use super::{alphabet, base85, compressed, hidden, mail, numbers, radix, respell, wide};
+use crate::scan::BudgetSpent;
+
+type Grown = Result<(), BudgetSpent>;
+
+/// Every decoder of a whole view, by what wakes it.
+static WOKEN: [fn(&mut Branches<'_, '_, '_>) -> Grown; 3] = [by_start, by_rare_bytes, by_samples];
+
+/// Grows every view out of one.
+pub(super) fn grow(branches: &mut Branches<'_, '_, '_>, clues: &[Clue]) -> Grown {
+    for grow in WOKEN {
+        grow(branches)?;
+    }
+    for clue in clues {
+        by_clue(branches, clue)?;
+    }
+    Ok(())
+}
+
+/// What a run may hold beside base64, base32 and hexadecimal of text.
+pub(super) fn by_run(branches: &mut Branches<'_, '_, '_>, run: &Range<usize>) -> Grown {
+    let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
+    if let Some(decoded) = alphabet::packed(bytes, run.clone(), clipped) {
+        branches.add(decoded)?;
+    }
+    for decoded in alphabet::rare32(bytes, run.clone(), clipped) {
+        branches.add(decoded)?;
+    }
+    for word in alphabet::words(bytes, run.clone(), radix::SYMBOLS_MIN) {
+        for decoded in radix::decode(bytes, word) {
+            branches.add(decoded)?;
+        }
+    }
+    Ok(())
+}
+
+fn by_start(branches: &mut Branches<'_, '_, '_>) -> Grown {
+    let bytes = branches.bytes();
+    if let Some(decoded) = wide::decode(bytes, branches.is_clipped()) {
+        branches.add(decoded)?;
+    }
+    let format = compressed::unmarked(bytes);
+    format.map_or(Ok(()), |format| unpack(branches, 0, format))
+}
+
+fn by_rare_bytes(branches: &mut Branches<'_, '_, '_>) -> Grown {
+    let bytes = branches.bytes();
+    if bytes.is_ascii() {
+        return Ok(());
+    }
+    for at in compressed::starts(bytes) {
+        if let Some(format) = compressed::marked(&bytes[at..]) {
+            unpack(branches, at, format)?;
+        }
+    }
+    for decoded in hidden::selectors(bytes) {
+        branches.add(decoded)?;
+    }
+    Ok(())
+}
+
+fn by_samples(branches: &mut Branches<'_, '_, '_>) -> Grown {
+    let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
+    samples(bytes, |look, at| {
+        let (end, found): (usize, Vec<Decoded>) = match look {
+            Look::Numeric => numbers::decode(bytes, at, clipped),
+            Look::Dense => base85::decode(bytes, at, clipped),
+            Look::Capitals => alphabet::grouped(bytes, at, clipped),
+        };
+        for decoded in found {
+            branches.add(decoded)?;
+        }
+        Ok(end)
+    })
+}
+
+/// How far a reversed credential may begin before the literal that ends it.
+const REVERSED_BYTES: usize = 1024;
+
+fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
+    let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
+    let range = clue.range.clone();
+    let to_end = range.start..bytes.len();
+    let turned = |name, turn| Some(respell::replaced(bytes, range.clone(), name, turn));
+    let decoded = match clue.kind {
+        ClueKind::Rot13 => turned("rot13", respell::rot13),
+        ClueKind::Rot47 => turned("rot47", respell::rot47),
+        ClueKind::Swapped => turned("swapped-case", respell::swapped),
+        ClueKind::Reversed => {
+            let start = range.start.saturating_sub(REVERSED_BYTES);
+            Some(respell::reversed(bytes, start..range.end))
+        }
+        ClueKind::Respelt => respell::put_right(bytes, range),
+        ClueKind::Quoted => mail::quoted(bytes, to_end, clipped),
+        ClueKind::Uuencode => mail::uuencoded(bytes, to_end, clipped),
+        ClueKind::Punycode => hidden::punycode(bytes, range, clipped),
+        ClueKind::Utf7 => mail::utf7(bytes, range, clipped),
+        ClueKind::Packed => {
+            for at in compressed::text_marks(bytes, range) {
+                if let Some(format) = compressed::marked(&bytes[at..]) {
+                    unpack(branches, at, format)?;
+                }
+            }
+            None
+        }
+    };
+    decoded.map_or(Ok(()), |decoded| branches.add(decoded))
+}
+
+fn unpack(branches: &mut Branches<'_, '_, '_>, at: usize, format: compressed::Format) -> Grown {
+    branches.spend(format.attempt_bytes())?;
+    match compressed::decode(branches.bytes(), at, format)? {
+        Some(decoded) => branches.add(decoded),
+        None => Ok(()),
+    }
+}
