@@ -22,7 +22,7 @@ use crate::finding::{Class, Severity};
 use crate::injection;
 use crate::rules::{PATTERNS, Pattern, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
-use crate::views::{Clue, ClueKind};
+use crate::views::{Clue, ClueKind, swap_case};
 use check::Outcome;
 use gate::Wakes;
 
@@ -81,10 +81,8 @@ impl Detectors {
             for window in &wakes.windows {
                 let known = hits.len();
                 self.search(pattern, view, window.clone(), hits);
-                let pattern = &PATTERNS[usize::from(pattern)];
-                if hits.len() == known && is_swapped(pattern, &view[window.clone()]) {
-                    let kind = ClueKind::Swapped;
-                    let range = window.clone();
+                if hits.len() == known && self.is_swapped(pattern, &view[window.clone()]) {
+                    let (kind, range) = (ClueKind::Swapped, window.clone());
                     clues.push(Clue { kind, range });
                 }
             }
@@ -138,6 +136,30 @@ impl Detectors {
         }
     }
 
+    /// Whether a window begins with an anchored pattern's secret with the case of each letter
+    /// swapped.
+    fn is_swapped(&self, pattern: u16, window: &[u8]) -> bool {
+        let (index, pattern) = (pattern, &PATTERNS[usize::from(pattern)]);
+        let is_other = |(own, seen): (u8, &u8)| match own.is_ascii_alphabetic() {
+            true => own ^ 0x20 == *seen,
+            false => own == *seen,
+        };
+        let is_literal = |literal: &&str| {
+            let letters = literal.bytes().filter(u8::is_ascii_alphabetic).count();
+            letters >= SWAPPED_MIN
+                && window.len() >= literal.len()
+                && literal.bytes().zip(window).all(is_other)
+        };
+        pattern.is_anchored
+            && RULES[pattern.rule].class == Class::Secret
+            && pattern.literals.iter().any(is_literal)
+            && {
+                let swapped: Vec<u8> = window.iter().map(|byte| swap_case(*byte)).collect();
+                let input = Input::new(&swapped).anchored(Anchored::Yes);
+                self.regex(index).is_match(input)
+            }
+    }
+
     fn regex(&self, pattern: u16) -> &Regex {
         let pattern = usize::from(pattern);
         self.regexes[pattern].get_or_init(|| {
@@ -163,23 +185,6 @@ fn captured(regex: &Regex, input: &Input<'_>, whole: &Range<usize>) -> Range<usi
 
 /// Letters that tell that a literal's case is swapped, not just other.
 const SWAPPED_MIN: usize = 3;
-
-/// Whether an anchored pattern of a secret has its literal here with each letter's case the other.
-fn is_swapped(pattern: &Pattern, window: &[u8]) -> bool {
-    let is_other = |(own, seen): (u8, &u8)| match own.is_ascii_alphabetic() {
-        true => own ^ 0x20 == *seen,
-        false => own == *seen,
-    };
-    let is_whole = |literal: &&str| {
-        let letters = literal.bytes().filter(u8::is_ascii_alphabetic).count();
-        letters >= SWAPPED_MIN
-            && window.len() >= literal.len()
-            && literal.bytes().zip(window).all(is_other)
-    };
-    pattern.is_anchored
-        && RULES[pattern.rule].class == Class::Secret
-        && pattern.literals.iter().any(|literal| is_whole(&literal))
-}
 
 /// A regex's byte in a window costs about a quarter of what a view's byte costs in all.
 const REGEX_SHARE: usize = 4;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::branch::{Decoded, Output, has_text};
+use super::branch::{Decoded, Output, has_text, is_text};
 use super::compressed;
 
 const OUTSIDE: u8 = 0xff;
@@ -128,7 +128,7 @@ pub(super) fn packed(bytes: &[u8], run: Range<usize>, clipped: bool) -> Option<D
     let alphabets = [&BASE64_ANY, &HEX, &BASE32];
     let mut candidates = starts.flat_map(|start| alphabets.map(|alphabet| (start, alphabet)));
     let (start, alphabet) = candidates.find(|(start, alphabet)| {
-        let symbols = (*start..run.end).filter(|at| alphabet.value(bytes[*at]).is_some());
+        let symbols = (*start..run.end).take_while(|at| alphabet.value(bytes[*at]).is_some());
         let peek = alphabet.decode(bytes, symbols.take(PEEK_SYMBOLS));
         compressed::begins(peek.bytes())
     })?;
@@ -163,7 +163,7 @@ pub(super) fn rare32<'a>(
             let peek = alphabet.decode(bytes, symbols().take(8));
             let may_be = peek.bytes().iter().all(|byte| *byte < 0x80);
             let output = may_be.then(|| alphabet.decode(bytes, symbols()))?;
-            has_text(output.bytes()).then(|| output.decoded(alphabet.name, word.end, clipped))
+            is_text(output.bytes()).then(|| output.decoded(alphabet.name, word.end, clipped))
         };
         [read(&BASE32_HEX), read(&CROCKFORD)].into_iter().flatten()
     })

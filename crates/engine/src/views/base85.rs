@@ -1,7 +1,7 @@
 //! The three encodings of four bytes in five symbols: Ascii85, Z85 (ZeroMQ's RFC 32) and that of
 //! RFC 1924's alphabet, which Git and Python use.
 
-use super::branch::{Decoded, Output, has_text};
+use super::branch::{Decoded, Output, is_text};
 
 /// Five symbols, so many groups in a row: twenty bytes, as short as credentials are.
 const GROUPS_MIN: usize = 5;
@@ -135,13 +135,13 @@ fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> O
         let to = end.min(from + GROUP);
         // A short group is filled up with the last symbol, and yields fewer bytes.
         let digits = (from..from + GROUP).map(|index| if index < to { value(index) } else { 84 });
-        let sum = digits.fold(0u64, |sum, digit| sum * 85 + u64::from(digit));
-        let word = (sum as u32).to_be_bytes();
+        let sum = digits.fold(0, |sum, digit| sum * 85 + u64::from(digit));
+        let word = u32::try_from(sum).ok()?.to_be_bytes();
         for (index, byte) in word[..(to - from).saturating_sub(1)].iter().enumerate() {
             output.push(*byte, places[from + index]);
         }
     }
-    has_text(output.bytes()).then(|| output.decoded(alphabet.name, places[end - 1] + 1, clipped))
+    is_text(output.bytes()).then(|| output.decoded(alphabet.name, places[end - 1] + 1, clipped))
 }
 
 #[cfg(test)]

@@ -105,6 +105,13 @@ pub(super) fn has_text(bytes: &[u8]) -> bool {
     is_row || is_script(bytes)
 }
 
+/// Whether nearly all of decoded bytes is text. Symbols of other codings read as text here and there.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let is_shown = |byte: &&u8| matches!(**byte, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    let shown = bytes.iter().filter(is_shown).count();
+    has_text(bytes) && shown * 8 >= bytes.len() * 7 || is_script(bytes)
+}
+
 /// Whether bytes are UTF-8 with no control but white space.
 fn is_script(bytes: &[u8]) -> bool {
     let is_control = |byte: &u8| *byte < 9 || matches!(byte, 14..=31 | 127);

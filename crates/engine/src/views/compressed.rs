@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use bzip2::bufread::BzDecoder;
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use lzma_rust2::XzReader;
 use memchr::memmem;
 use ruzstd::decoding::StreamingDecoder;
@@ -203,7 +203,7 @@ pub(super) fn decode(
     let bytes_max = OUTPUT_FLOOR_BYTES + data.len() * RATIO_MAX;
     let mut out = Vec::new();
     match format {
-        Format::Gzip => fill(MultiGzDecoder::new(data), bytes_max, &mut out)?,
+        Format::Gzip => fill(GzDecoder::new(data), bytes_max, &mut out)?,
         Format::Zlib => fill(ZlibDecoder::new(data), bytes_max, &mut out)?,
         Format::Deflate => fill(DeflateDecoder::new(data), bytes_max, &mut out)?,
         Format::Bzip2 => fill(BzDecoder::new(data), bytes_max, &mut out)?,

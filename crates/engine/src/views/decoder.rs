@@ -19,8 +19,12 @@ pub(super) fn grow(branches: &mut Branches<'_, '_, '_>, clues: &[Clue]) -> Grown
     for grow in WOKEN {
         grow(branches)?;
     }
-    for clue in clues {
-        by_clue(branches, clue)?;
+    for (index, clue) in clues.iter().enumerate() {
+        // Clues of a kind come together, and the first of these goes for all that follows.
+        let is_first = index == 0 || clues[index - 1].kind != clue.kind;
+        if is_first || clue.kind != ClueKind::Quoted {
+            by_clue(branches, clue)?;
+        }
     }
     Ok(())
 }
@@ -93,14 +97,14 @@ fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
     let decoded = match clue.kind {
         ClueKind::Rot13 => turned("rot13", respell::rot13),
         ClueKind::Rot47 => turned("rot47", respell::rot47),
-        ClueKind::Swapped => turned("swapped-case", respell::swapped),
+        ClueKind::Swapped => turned("swapped-case", respell::swap_case),
         ClueKind::Reversed => {
             let start = range.start.saturating_sub(REVERSED_BYTES);
             Some(respell::reversed(bytes, start..range.end))
         }
         ClueKind::Respelt => respell::put_right(bytes, range),
         ClueKind::Quoted => mail::quoted(bytes, to_end, clipped),
-        ClueKind::Uuencode => mail::uuencoded(bytes, to_end, clipped),
+        ClueKind::Uuencode => mail::uuencoded(bytes, range, clipped),
         ClueKind::Punycode => hidden::punycode(bytes, range, clipped),
         ClueKind::Utf7 => mail::utf7(bytes, range, clipped),
         ClueKind::Packed => {

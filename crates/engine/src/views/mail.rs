@@ -49,7 +49,8 @@ pub(super) fn uuencoded(bytes: &[u8], range: Range<usize>, clipped: bool) -> Opt
     let mut at = begin + break_at + 1;
     while let Some(line) = line(bytes, at) {
         let len = usize::from(bytes[at].wrapping_sub(b' ') & 0x3f);
-        if len == 0 || line.len() < 2 {
+        // Some writers add a symbol as a check; others cut spaces off.
+        if len == 0 || line.len() < 2 || line.len() > 2 + len.div_ceil(3) * 4 {
             break;
         }
         let symbols = at + 1..line.end;

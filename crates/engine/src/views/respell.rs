@@ -46,7 +46,7 @@ pub(super) fn rot47(byte: u8) -> u8 {
 }
 
 /// Lower case for upper case, and the other way round.
-pub(super) fn swapped(byte: u8) -> u8 {
+pub(crate) fn swap_case(byte: u8) -> u8 {
     match byte {
         b'a'..=b'z' | b'A'..=b'Z' => byte ^ 0x20,
         other => other,
@@ -142,11 +142,11 @@ fn key(word: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{put_right, reversed, rot13, rot47, swapped};
+    use super::{put_right, reversed, rot13, rot47, swap_case};
 
     #[test]
     fn turned_twice_is_as_before() {
-        for turn in [rot13, rot47, swapped] {
+        for turn in [rot13, rot47, swap_case] {
             for byte in 0..=255 {
                 assert_eq!(turn(turn(byte)), byte);
             }
