@@ -40,10 +40,7 @@ impl Clues {
                 "rot13",
                 spell(|text| head(text).chars().map(rot13).collect()),
             ),
-            (
-                "rot47",
-                spell(|text| head(text).chars().map(rot47).collect()),
-            ),
+            ("rot47", self.rot47()),
             ("reversed", spell(|text| head(text).chars().rev().collect())),
             ("respelt", respelt.collect()),
         ];
@@ -54,6 +51,15 @@ impl Clues {
             RuleSource::clue(kind, literals.iter().chain(more).cloned().collect())
         });
         kinds.into_iter().chain(marks).collect()
+    }
+
+    /// In ROT47 a capital is another sign.
+    fn rot47(&self) -> Vec<String> {
+        let capital = |word: &String| word[..1].to_uppercase() + &word[1..];
+        let all = self.prefixes.iter().chain(&self.words).cloned();
+        let all = all.chain(self.words.iter().map(capital));
+        all.map(|text| head(&text).chars().map(rot47).collect())
+            .collect()
     }
 
     /// `LEXICON`.

@@ -27,7 +27,7 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
             let groups = 1 + gate::extra_groups(regex).len();
             let told = || reach::reach(regex, literals);
             let reach = pattern.reach.unwrap_or_else(told);
-            let is_anchored = reach::is_anchored(regex, literals);
+            let is_anchored = reach::is_anchored(regex, literals) || rule.clue.is_some();
             writeln!(
                 patterns,
                 "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?}, \

@@ -20,7 +20,7 @@ use crate::crossing::Direction;
 use crate::decide::Home;
 use crate::finding::{Class, Severity};
 use crate::injection;
-use crate::rules::{PATTERNS, Pattern, RULES, Rule};
+use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
 use crate::views::{Clue, ClueKind, swap_case};
 use check::Outcome;

@@ -68,6 +68,11 @@ impl Scanner {
         }
     }
 
+    /// Leaves a decoding out.
+    fn leave_out(&mut self, decoding: &'static str) {
+        self.without = Some(decoding);
+    }
+
     /// Every rule.
     pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
         RULES.iter().chain(opaque::RULES)

@@ -35,6 +35,30 @@ impl Probe {
         Some(out.into_iter().map(row).collect())
     }
 
+    /// A scanner that leaves one decoding out, by the name that findings give it.
+    pub fn without(decoding: &'static str) -> Self {
+        let mut scanner = Scanner::new([0; 32]);
+        scanner.leave_out(decoding);
+        Self(scanner)
+    }
+
+    /// The rules that a body in pieces shows; none if the work budget is spent.
+    pub fn stream_sights(
+        &self,
+        direction: Direction,
+        pieces: &[&[u8]],
+    ) -> Option<Vec<&'static str>> {
+        let mut stream = Stream::new(SurfaceKind::Body, direction, None);
+        let (mut budget, mut out) = (Budget::default(), Vec::new());
+        for piece in pieces {
+            let pushed = stream.push(&self.0, piece, &|_| true, &mut budget, &mut out);
+            pushed.ok()?;
+        }
+        let finished = stream.finish(&self.0, &|_| true, &mut budget, &mut out);
+        finished.ok()?;
+        Some(out.iter().map(|sighting| sighting.rule.id).collect())
+    }
+
     /// Streams pieces, with a lull after each if `lulls`, and gives how many bytes were released
     /// before the end; none if the work budget is spent.
     pub fn stream(&self, direction: Direction, pieces: &[&[u8]], lulls: bool) -> Option<usize> {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::branch::{Decoded, Output, has_text, is_text};
-use super::compressed;
+use super::{compressed, wide};
 
 const OUTSIDE: u8 = 0xff;
 
@@ -114,33 +114,47 @@ impl Alphabet {
     }
 }
 
-/// Bytes of a run that tell whether compressed data begins there.
-const PEEK_SYMBOLS: usize = 40;
+/// Whether bytes begin as compressed data or wide text does, which need not look like text.
+fn is_data(bytes: &[u8]) -> bool {
+    compressed::begins(bytes) || wide::begins(bytes)
+}
+
+/// Symbols of a run that tell whether data begins there.
+const PEEK_SYMBOLS: usize = 32;
 
 /// Text before compressed data within a run: words of a path or a name.
 const LEAD_MAX: usize = 64;
 
-/// Compressed data in a run of base64, base32 or hexadecimal, which shows no text of its own.
+/// Compressed data and wide text in a run of base64, base32 or hexadecimal, which need not show text.
 pub(super) fn packed(bytes: &[u8], run: Range<usize>, clipped: bool) -> Option<Decoded> {
-    let is_joint =
-        |at: &usize| *at == run.start || matches!(bytes[at - 1], b'/' | b'+' | b'-' | b'_' | b'x');
-    let starts = (run.start..run.end.min(run.start + LEAD_MAX)).filter(is_joint);
+    let is_joint = |at: &usize| matches!(bytes[at - 1], b'/' | b'+' | b'-' | b'_' | b'x');
+    let joints = (run.start + 1..run.end.min(run.start + LEAD_MAX)).filter(is_joint);
+    let marked = joints.filter(|at| may_be_marked(&bytes[*at..]));
     let alphabets = [&BASE64_ANY, &HEX, &BASE32];
+    let starts = std::iter::once(run.start).chain(marked);
     let mut candidates = starts.flat_map(|start| alphabets.map(|alphabet| (start, alphabet)));
     let (start, alphabet) = candidates.find(|(start, alphabet)| {
         let symbols = (*start..run.end).take_while(|at| alphabet.value(bytes[*at]).is_some());
         let peek = alphabet.decode(bytes, symbols.take(PEEK_SYMBOLS));
-        compressed::begins(peek.bytes())
+        is_data(peek.bytes())
     })?;
     let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t');
-    let rest = (start..run.end)
-        .take_while(|at| alphabet.value(bytes[*at]).is_some() || is_break(bytes[*at]));
+    let is_part = |byte: u8| alphabet.value(byte).is_some() || is_break(byte);
+    let rest = (start..run.end).take_while(|at| is_part(bytes[*at]));
     let symbols = rest.filter(|at| alphabet.value(bytes[*at]).is_some());
-    Some(
-        alphabet
-            .decode(bytes, symbols)
-            .decoded(alphabet.name, run.end, clipped),
-    )
+    let output = alphabet.decode(bytes, symbols);
+    Some(output.decoded(alphabet.name, run.end, clipped))
+}
+
+/// How the marks of compressed data and of zlib's usual header begin in base64, hexadecimal and
+/// base32.
+fn may_be_marked(bytes: &[u8]) -> bool {
+    const MARKS: [&[u8]; 22] = [
+        b"H4sI", b"KLUv", b"Qlpo", b"UEsD", b"eJ", b"eA", b"eN", b"eF", b"1f8b", b"1F8B", b"28b5",
+        b"28B5", b"fd37", b"FD37", b"425a", b"425A", b"504b", b"504B", b"78", b"D6FQ", b"FC2S",
+        b"PC",
+    ];
+    MARKS.iter().any(|mark| bytes.starts_with(mark))
 }
 
 /// Base32 of under fifteen bytes is not looked for, as elsewhere.
@@ -218,7 +232,7 @@ pub(super) fn grouped(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Dec
         // Words before it may be taken for groups: one of the phases is right all the same.
         for phase in 0..8usize >> alphabet.bits.trailing_zeros() {
             let output = alphabet.decode(bytes, groups.symbols.iter().skip(phase).copied());
-            if has_text(output.bytes()) || compressed::begins(output.bytes()) {
+            if has_text(output.bytes()) || is_data(output.bytes()) {
                 found.push(output.decoded(alphabet.name, groups.end, clipped));
             }
         }

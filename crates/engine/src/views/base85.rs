@@ -65,25 +65,35 @@ static OF: [u8; 256] = {
     table
 };
 
-/// Four bytes of ASCII begin with one of these digits: those of 0x20202020 to 0x7e7e7e7e.
-const FIRST_OF_TEXT: std::ops::RangeInclusive<u8> = 10..=40;
+/// Whether four bytes of ASCII may begin with this digit: those of 0x20202020 to 0x7e7e7e7e do, and
+/// those that begin with white space.
+fn may_begin_text(digit: u8) -> bool {
+    matches!(digit, 2..=4 | 10..=40)
+}
+
+/// How far each alphabet's symbols were looked at.
+#[derive(Default)]
+pub(super) struct Seen([usize; 3]);
 
 /// A line of at least so many symbols may go on in the next one.
 const WRAP_MIN: usize = 40;
 
-/// Decodes what stands around a place, and tells how far it looked.
-pub(super) fn decode(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Decoded>) {
-    let mut furthest = at + 1;
+/// Decodes what stands around a place, where it was not yet seen.
+pub(super) fn decode(bytes: &[u8], at: usize, clipped: bool, seen: &mut Seen) -> Vec<Decoded> {
     let mut found = Vec::new();
-    for (index, alphabet) in ALPHABETS.iter().enumerate() {
-        let places = symbols(bytes, at, |byte| OF[usize::from(byte)] & 1 << index != 0);
-        furthest = furthest.max(places.last().map_or(0, |last| last + 1));
+    for (index, (alphabet, seen)) in ALPHABETS.iter().zip(&mut seen.0).enumerate() {
+        let is_symbol = |byte: u8| OF[usize::from(byte)] & 1 << index != 0;
+        if at < *seen || !is_symbol(bytes[at]) {
+            continue;
+        }
+        let places = symbols(bytes, at, is_symbol);
+        *seen = places.last().map_or(at, |last| last + 1);
         if places.len() >= GROUPS_MIN * GROUP {
             let phases = (0..GROUP).map(|phase| &places[phase..]);
             found.extend(phases.filter_map(|places| text(bytes, places, alphabet, clipped)));
         }
     }
-    (furthest, found)
+    found
 }
 
 /// Where the symbols around a place are, line breaks left out.
@@ -120,7 +130,7 @@ fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> O
     let value = |index: usize| alphabet.values[usize::from(bytes[places[index]])];
     let (mut best, mut first) = (0..0, 0);
     for index in (0..places.len()).step_by(GROUP) {
-        if !FIRST_OF_TEXT.contains(&value(index)) {
+        if !may_begin_text(value(index)) {
             first = index + GROUP;
         } else if index + 1 - first > best.len() {
             best = first..index + 1;
@@ -146,7 +156,7 @@ fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> O
 
 #[cfg(test)]
 mod tests {
-    use super::{ALPHABETS, decode};
+    use super::{ALPHABETS, Seen, decode};
 
     #[test]
     fn every_alphabet_has_each_value_once() {
@@ -171,7 +181,7 @@ mod tests {
                 "FD,5.E,8rsDBO.AEb'56De:,#+EM+3FCf?\"AKYYtE\r\nb,",
             ),
         ] {
-            let (_, found) = decode(text.as_bytes(), 16, false);
+            let found = decode(text.as_bytes(), 16, false, &mut Seen::default());
             let is_it = |bytes: &[u8]| {
                 bytes
                     .windows(20)

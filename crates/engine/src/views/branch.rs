@@ -112,13 +112,16 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     has_text(bytes) && shown * 8 >= bytes.len() * 7 || is_script(bytes)
 }
 
+/// Whether bytes may be text with controls in it. Only of what is rare anyway.
+pub(super) fn is_mostly_text(bytes: &[u8]) -> bool {
+    let shown = bytes.iter().filter(|b| matches!(b, b' '..=b'~')).count();
+    has_text(bytes) || (bytes.len() >= TEXT_MIN && bytes.is_ascii() && shown * 2 >= bytes.len())
+}
+
 /// Whether bytes are UTF-8 with no control but white space.
 fn is_script(bytes: &[u8]) -> bool {
     let is_control = |byte: &u8| *byte < 9 || matches!(byte, 14..=31 | 127);
-    bytes.len() >= TEXT_MIN
-        && !bytes.is_ascii()
-        && !bytes.iter().any(is_control)
-        && std::str::from_utf8(bytes).is_ok()
+    bytes.len() >= TEXT_MIN && !bytes.iter().any(is_control) && std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]

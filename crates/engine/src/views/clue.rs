@@ -5,7 +5,7 @@ use std::ops::Range;
 /// A part of a view that another way of reading may tell more of.
 pub(crate) struct Clue {
     pub(crate) kind: ClueKind,
-    /// Where the literals were, and what is within reach of them.
+    /// From the literal on, as far as a match may reach.
     pub(crate) range: Range<usize>,
 }
 

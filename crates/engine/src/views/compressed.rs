@@ -5,7 +5,6 @@ use std::io::Read;
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use lzma_rust2::XzReader;
-use memchr::memmem;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::branch::{Decoded, Places, has_text};
@@ -93,16 +92,16 @@ pub(super) fn marked(bytes: &[u8]) -> Option<Format> {
 }
 
 /// The form of bytes that begin with a zlib header (RFC 1950, section 2.2) or without any. The
-/// first block must look as if it were of text.
+/// first block must look like one.
 pub(super) fn unmarked(bytes: &[u8]) -> Option<Format> {
     let [first, second, rest @ ..] = bytes else {
         return None;
     };
     let has_header = first & 0x0f == 8 && first >> 4 <= 7 && second & 0x20 == 0;
-    if has_header && u16::from_be_bytes([*first, *second]) % 31 == 0 && is_block(rest) {
+    if has_header && u16::from_be_bytes([*first, *second]) % 31 == 0 && is_block(rest, false) {
         return Some(Format::Zlib);
     }
-    is_block(bytes).then_some(Format::Deflate)
+    is_block(bytes, true).then_some(Format::Deflate)
 }
 
 /// Bits of a DEFLATE stream, the lowest first (RFC 1951, section 3.1.1).
@@ -125,12 +124,13 @@ impl Bits<'_> {
 /// The first literals of a block with fixed codes that must be text.
 const LITERALS: usize = 5;
 
-/// Whether a DEFLATE block of text may begin here (RFC 1951, section 3.2.3 and on).
-fn is_block(bytes: &[u8]) -> bool {
-    is_block_of_text(Bits { bytes, at: 0 }).unwrap_or(false)
+/// Whether a DEFLATE block may begin here (RFC 1951, section 3.2.3 and on), and of text where only
+/// that can tell.
+fn is_block(bytes: &[u8], of_text: bool) -> bool {
+    may_be_block(Bits { bytes, at: 0 }, of_text).unwrap_or(false)
 }
 
-fn is_block_of_text(mut bits: Bits<'_>) -> Option<bool> {
+fn may_be_block(mut bits: Bits<'_>, of_text: bool) -> Option<bool> {
     bits.take(1)?;
     match bits.take(2)? {
         0 => {
@@ -139,7 +139,7 @@ fn is_block_of_text(mut bits: Bits<'_>) -> Option<bool> {
                 return None;
             };
             let is_len = u16::from_le_bytes([*a, *b]) == !u16::from_le_bytes([*c, *d]);
-            Some(is_len && has_text(text))
+            Some(is_len && (has_text(text) || !of_text))
         }
         1 => {
             let mut is_text = true;
@@ -148,7 +148,7 @@ fn is_block_of_text(mut bits: Bits<'_>) -> Option<bool> {
                 let code = bits.take(8)?.reverse_bits() >> 24;
                 is_text &= matches!(code, 0x39 | 0x3a | 0x3d | 0x50..=0xae);
             }
-            Some(is_text)
+            Some(is_text || !of_text)
         }
         2 => {
             let (literals, distances) = (bits.take(5)?, bits.take(5)?);
@@ -179,15 +179,9 @@ pub(super) fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// The places in `range` where one of these marks stands, which are text, or nearly.
-pub(super) fn text_marks(bytes: &[u8], range: std::ops::Range<usize>) -> Vec<usize> {
-    let part = &bytes[range.clone()];
-    let places =
-        [&b"BZh"[..], b"PK\x03\x04"].map(|mark| memmem::find_iter(part, mark).collect::<Vec<_>>());
-    let places = places.into_iter().flatten().map(|at| range.start + at);
-    places
-        .filter(|at| marked(&bytes[*at..]).is_some())
-        .collect()
+/// How many bytes of a mark come before the part of it that is a clue: of bzip2's, `BZh9`.
+pub(super) fn marked_before(clue: &[u8]) -> usize {
+    if clue.starts_with(b"1AY&SY") { 4 } else { 0 }
 }
 
 /// What the data that begins at a place decompresses to, as far as it is whole.

@@ -73,10 +73,11 @@ fn by_rare_bytes(branches: &mut Branches<'_, '_, '_>) -> Grown {
 
 fn by_samples(branches: &mut Branches<'_, '_, '_>) -> Grown {
     let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
+    let mut seen = base85::Seen::default();
     samples(bytes, |look, at| {
         let (end, found): (usize, Vec<Decoded>) = match look {
             Look::Numeric => numbers::decode(bytes, at, clipped),
-            Look::Dense => base85::decode(bytes, at, clipped),
+            Look::Dense => (at, base85::decode(bytes, at, clipped, &mut seen)),
             Look::Capitals => alphabet::grouped(bytes, at, clipped),
         };
         for decoded in found {
@@ -87,33 +88,47 @@ fn by_samples(branches: &mut Branches<'_, '_, '_>) -> Grown {
 }
 
 /// How far a reversed credential may begin before the literal that ends it.
-const REVERSED_BYTES: usize = 1024;
+const REVERSED_BYTES: usize = 1280;
+
+/// What before a literal gives it meaning.
+const BEFORE_BYTES: usize = 256;
+
+/// What after a literal at the end of a reversed text may belong to it.
+const AFTER_BYTES: usize = 64;
 
 fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
     let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
-    let range = clue.range.clone();
-    let to_end = range.start..bytes.len();
-    let turned = |name, turn| Some(respell::replaced(bytes, range.clone(), name, turn));
+    let at = clue.range.start;
+    let around = at.saturating_sub(BEFORE_BYTES)..clue.range.end;
+    let turned = |name, turn| Some(respell::replaced(bytes, around.clone(), name, turn));
     let decoded = match clue.kind {
         ClueKind::Rot13 => turned("rot13", respell::rot13),
-        ClueKind::Rot47 => turned("rot47", respell::rot47),
-        ClueKind::Swapped => turned("swapped-case", respell::swap_case),
-        ClueKind::Reversed => {
-            let start = range.start.saturating_sub(REVERSED_BYTES);
-            Some(respell::reversed(bytes, start..range.end))
-        }
-        ClueKind::Respelt => respell::put_right(bytes, range),
-        ClueKind::Quoted => mail::quoted(bytes, to_end, clipped),
-        ClueKind::Uuencode => mail::uuencoded(bytes, range, clipped),
-        ClueKind::Punycode => hidden::punycode(bytes, range, clipped),
-        ClueKind::Utf7 => mail::utf7(bytes, range, clipped),
-        ClueKind::Packed => {
-            for at in compressed::text_marks(bytes, range) {
-                if let Some(format) = compressed::marked(&bytes[at..]) {
-                    unpack(branches, at, format)?;
-                }
+        ClueKind::Rot47 => {
+            // Quotes around it turn into letters: without them, it ends where a token does.
+            let rest = &bytes[clue.range.clone()];
+            let len = rest.iter().position(|b| matches!(b, b'"' | b'\n'));
+            for len in [Some(rest.len()), len].into_iter().flatten() {
+                let token = at..at + len;
+                branches.add(respell::replaced(bytes, token, "rot47", respell::rot47))?;
             }
             None
+        }
+        ClueKind::Swapped => turned("swapped-case", respell::swap_case),
+        ClueKind::Reversed => {
+            let start = at.saturating_sub(REVERSED_BYTES);
+            let end = bytes.len().min(at + AFTER_BYTES);
+            Some(respell::reversed(bytes, start..end))
+        }
+        ClueKind::Respelt => respell::put_right(bytes, around),
+        ClueKind::Quoted => mail::quoted(bytes, around.start..bytes.len(), clipped),
+        ClueKind::Uuencode => mail::uuencoded(bytes, at, clipped),
+        ClueKind::Punycode => hidden::punycode(bytes, around, clipped),
+        ClueKind::Utf7 if bytes[at..].starts_with(b"+A") => mail::utf7(bytes, around, clipped),
+        ClueKind::Utf7 => None,
+        ClueKind::Packed => {
+            let at = at.saturating_sub(compressed::marked_before(&bytes[at..]));
+            let format = compressed::marked(&bytes[at..]);
+            return format.map_or(Ok(()), |format| unpack(branches, at, format));
         }
     };
     decoded.map_or(Ok(()), |decoded| branches.add(decoded))

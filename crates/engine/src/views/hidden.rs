@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use idna::punycode;
 
-use super::branch::{Decoded, Output, has_text};
+use super::branch::{Decoded, Output, is_mostly_text};
 
 /// Decodes each row of variation selectors, which can stand for a byte each: 16 in the plane of
 /// common characters (VS1 to VS16), 240 in the supplement.
@@ -26,7 +26,7 @@ pub(super) fn selectors(bytes: &[u8]) -> impl Iterator<Item = Decoded> + '_ {
                 end += len;
             }
             from = end.max(at + 1);
-            if has_text(output.bytes()) {
+            if is_mostly_text(output.bytes()) {
                 return Some(output.decoded("variation-selectors", end, false));
             }
         }
@@ -46,8 +46,8 @@ fn selector(bytes: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
-/// The longest label of a name (RFC 1035, section 2.3.4).
-const LABEL_MAX: usize = 63;
+/// Labels of names have at most 63 bytes (RFC 1035, section 2.3.4), but nothing else looks here.
+const LABEL_MAX: usize = 255;
 
 /// Replaces each `xn--` label by what it stands for (RFC 3492).
 pub(super) fn punycode(bytes: &[u8], range: Range<usize>, clipped: bool) -> Option<Decoded> {
@@ -61,7 +61,7 @@ pub(super) fn punycode(bytes: &[u8], range: Range<usize>, clipped: bool) -> Opti
             .map(|_| {
                 let label = rest[4..].iter().take(LABEL_MAX - 4);
                 label
-                    .take_while(|b| b.is_ascii_alphanumeric() || **b == b'-')
+                    .take_while(|b| b.is_ascii_alphanumeric() || matches!(**b, b'-' | b'_'))
                     .count()
             });
         let text = label.and_then(|len| std::str::from_utf8(&rest[4..4 + len]).ok());

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::branch::{Decoded, Output, has_text};
+use super::compressed;
 
 /// Undoes quoted-printable: `=3D` and line breaks that do not count.
 pub(super) fn quoted(bytes: &[u8], range: Range<usize>, clipped: bool) -> Option<Decoded> {
@@ -42,8 +43,7 @@ fn digit(byte: u8) -> Option<u8> {
 const NAME_MAX: usize = 256;
 
 /// Undoes uuencode, from `begin 644 name` on.
-pub(super) fn uuencoded(bytes: &[u8], range: Range<usize>, clipped: bool) -> Option<Decoded> {
-    let begin = memchr::memmem::find(&bytes[range.clone()], b"begin ")? + range.start;
+pub(super) fn uuencoded(bytes: &[u8], begin: usize, clipped: bool) -> Option<Decoded> {
     let break_at = memchr::memchr(b'\n', &bytes[begin..bytes.len().min(begin + NAME_MAX)])?;
     let mut output = Output::default();
     let mut at = begin + break_at + 1;
@@ -70,7 +70,8 @@ pub(super) fn uuencoded(bytes: &[u8], range: Range<usize>, clipped: bool) -> Opt
         }
         at = line.end + 1;
     }
-    has_text(output.bytes()).then(|| output.decoded("uuencode", at.min(bytes.len()), clipped))
+    let is_any = has_text(output.bytes()) || compressed::begins(output.bytes());
+    is_any.then(|| output.decoded("uuencode", at.min(bytes.len()), clipped))
 }
 
 /// The line that begins at a place, without its break.
@@ -136,17 +137,25 @@ mod tests {
 
     #[test]
     fn each_is_read() {
-        type Read = fn(&[u8], std::ops::Range<usize>, bool) -> Option<super::Decoded>;
+        type Read = fn(&[u8]) -> Option<super::Decoded>;
         for (read, text, expect) in [
-            (quoted as Read, "key=3Dab=\r\ncd=5Fe=ZZ=", "key=abcd_e=ZZ="),
             (
-                uuencoded,
+                (|b| quoted(b, 0..b.len(), false)) as Read,
+                "key=3Dab=\r\ncd=5Fe=ZZ=",
+                "key=abcd_e=ZZ=",
+            ),
+            (
+                |b| uuencoded(b, 0, false),
                 "begin 644 a\n>=&AE('!L86EN('=O<F1S(&]F(&$@<V5N=&5N8V4`\n`\nend\n",
                 "the plain words of a sentence\0",
             ),
-            (utf7, "a+AGIAYw-d +2D3eAA-.", "abcd \u{1f600}."),
+            (
+                |b| utf7(b, 0..b.len(), false),
+                "a+AGIAYw-d +2D3eAA-.",
+                "abcd \u{1f600}.",
+            ),
         ] {
-            let decoded = read(text.as_bytes(), 0..text.len(), false).expect(text);
+            let decoded = read(text.as_bytes()).expect(text);
             assert_eq!(String::from_utf8_lossy(&decoded.bytes), expect);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::branch::{Decoded, Output, has_text};
+use super::branch::{Decoded, Output, is_mostly_text};
 
 /// A longer run of numbers goes on in the next run: what one decodes to fits a window.
 const RUN_MAX: usize = 64 * 1024;
@@ -48,7 +48,7 @@ pub(super) fn decode(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Deco
     let end = at + after.take_while(|b| is_part(**b)).count();
     let found = Base::ALL.into_iter().filter_map(|base| {
         let output = read(bytes, start..end, base);
-        has_text(output.bytes()).then(|| output.decoded(base.name(), end, clipped))
+        is_mostly_text(output.bytes()).then(|| output.decoded(base.name(), end, clipped))
     });
     (end, found.collect())
 }

@@ -119,7 +119,8 @@ pub(super) fn unescape(bytes: &[u8]) -> Vec<Piece> {
             continue;
         }
         let around = start.saturating_sub(TEXT_RUN_BYTES)..bytes.len().min(end + TEXT_RUN_BYTES);
-        if is_text(&bytes[start..end]) || has_text_run(&bytes[around]) {
+        let chunk = &bytes[start..end];
+        if is_text(chunk) || has_text_run(&bytes[around]) || is_utf8(chunk) {
             writer.chunk(start, end);
         }
     }
@@ -135,6 +136,16 @@ fn is_text(chunk: &[u8]) -> bool {
         is_low | (b == 127)
     };
     count(chunk, |b| b >= 0x80) * 5 < chunk.len() || count(chunk, is_control) * 33 < chunk.len()
+}
+
+/// Whether a chunk of content is UTF-8; a character may be cut at either end.
+fn is_utf8(chunk: &[u8]) -> bool {
+    let is_rest = |byte: &&u8| **byte & 0xc0 == 0x80;
+    let cut = chunk.iter().take(3).take_while(is_rest).count();
+    match std::str::from_utf8(&chunk[cut..]) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    }
 }
 
 /// Counts bytes in blocks whose sums fit a byte, so that the compiler makes vector instructions.
@@ -243,7 +254,7 @@ impl Writer<'_> {
                 (kind, taken)
             }
             Found::Char(kind, taken, c) => {
-                match folded(c) {
+                match folded(c).filter(|_| !is_selector(c)) {
                     Some(text) => self.out.extend_from_slice(text.as_bytes()),
                     None => self
                         .out
@@ -294,6 +305,11 @@ impl Writer<'_> {
             clipped: self.start > 0 || end < self.input.len(),
         });
     }
+}
+
+/// Variation selectors may stand for bytes: an escape shows them first.
+fn is_selector(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// The bytes to step over where nothing is to be undone.

@@ -49,6 +49,11 @@ impl Form {
     }
 }
 
+/// Whether content begins as wide text does.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    form(bytes).is_some()
+}
+
 /// Decodes content that begins as wide text does.
 pub(super) fn decode(bytes: &[u8], clipped: bool) -> Option<Decoded> {
     let (form, mut at) = form(bytes)?;
@@ -63,41 +68,64 @@ pub(super) fn decode(bytes: &[u8], clipped: bool) -> Option<Decoded> {
 
 /// The form, and the length of its mark.
 fn form(bytes: &[u8]) -> Option<(Form, usize)> {
-    let form = |unit, is_little| Form { unit, is_little };
     match bytes {
-        [0xff, 0xfe, 0, 0, ..] => Some((form(4, true), 4)),
-        [0, 0, 0xfe, 0xff, ..] => Some((form(4, false), 4)),
-        [0xff, 0xfe, ..] => Some((form(2, true), 2)),
-        [0xfe, 0xff, ..] => Some((form(2, false), 2)),
+        [0xff, 0xfe, 0, 0, ..] => Some((form_of(4, true), 4)),
+        [0, 0, 0xfe, 0xff, ..] => Some((form_of(4, false), 4)),
+        [0xff, 0xfe, ..] => Some((form_of(2, true), 2)),
+        [0xfe, 0xff, ..] => Some((form_of(2, false), 2)),
         _ => unmarked(&bytes[..bytes.len().min(PEEK)]).map(|form| (form, 0)),
     }
 }
 
-/// Most characters of text, spaces at least, have the same bytes zero.
+const fn form_of(unit: usize, is_little: bool) -> Form {
+    Form { unit, is_little }
+}
+
+const FORMS: [Form; 4] = [
+    form_of(4, true),
+    form_of(4, false),
+    form_of(2, true),
+    form_of(2, false),
+];
+
+/// The form in which each of the first units is a character of text. Text of one byte a character,
+/// and UTF-8, has no zero bytes.
 fn unmarked(peek: &[u8]) -> Option<Form> {
-    if !peek.contains(&0) {
-        return None;
+    let zeros = peek.iter().filter(|byte| **byte == 0).count();
+    let is_narrow = zeros * 8 < peek.len() && is_utf8(peek);
+    let mut forms = FORMS.into_iter().filter(|form| form.is_text(peek));
+    (!is_narrow).then(|| forms.next())?
+}
+
+fn is_utf8(peek: &[u8]) -> bool {
+    match std::str::from_utf8(peek) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
     }
-    let mut zeros = [0; 4];
-    let whole = peek.chunks_exact(4);
-    let count = whole.len();
-    for unit in whole {
-        for (zeros, byte) in zeros.iter_mut().zip(unit) {
-            *zeros += usize::from(*byte == 0);
+}
+
+impl Form {
+    fn is_text(self, peek: &[u8]) -> bool {
+        let (mut at, mut count) = (0, 0);
+        while let Some((c, len)) = self.char(peek, at) {
+            // A pair may be cut off at the end.
+            if !is_of_text(c) && at + 4 <= peek.len() {
+                return false;
+            }
+            at += len;
+            count += 1;
         }
+        count >= CHARS_MIN
     }
-    let all = |places: &[usize]| places.iter().all(|at| zeros[*at] * 4 >= count * 3);
-    let some = |places: &[usize]| places.iter().all(|at| zeros[*at] * 8 >= count);
-    let none = |places: &[usize]| places.iter().all(|at| zeros[*at] == 0);
-    let form = |unit, is_little| Some(Form { unit, is_little });
-    match count {
-        0..4 => None,
-        _ if all(&[1, 2, 3]) && none(&[0]) => form(4, true),
-        _ if all(&[0, 1, 2]) && none(&[3]) => form(4, false),
-        _ if some(&[1, 3]) && none(&[0, 2]) => form(2, true),
-        _ if some(&[0, 2]) && none(&[1, 3]) => form(2, false),
-        _ => None,
-    }
+}
+
+/// What texts are made of, and what is hidden in them.
+fn is_of_text(c: char) -> bool {
+    let is_sign = matches!(c,
+        '\u{1}'..='\u{7e}' | '\u{a0}'..='\u{bf}' | '\u{300}'..='\u{36f}' | '\u{2000}'..='\u{206f}'
+        | '\u{3000}'..='\u{303f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'..='\u{ffef}'
+        | '\u{1f000}'..='\u{1ffff}' | '\u{e0000}'..='\u{e01ef}');
+    is_sign || c.is_alphanumeric()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod case;
 mod corpus;
 mod docs;
+mod encoding;
+mod encodings;
 mod host;
 mod policy;
 mod prose;
