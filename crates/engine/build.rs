@@ -22,6 +22,8 @@ mod source;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use gate::Gates;
+
 fn main() {
     let rules_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules");
     println!("cargo:rerun-if-changed={}", rules_dir.display());
@@ -33,7 +35,11 @@ fn main() {
     write("examples.rs", emit::examples(&rules));
     rules.extend(clues.patterns());
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
-    let [plain, wide] = gate::build(&rules);
+    let Gates {
+        plain,
+        wide,
+        literal_len_max,
+    } = gate::build(&rules);
     let model = score::model(&rules_dir.join("scored/injection.yaml"));
     write("score.rs", model.unwrap_or_else(|error| panic!("{error}")));
     let fold = fold::build();
@@ -41,6 +47,8 @@ fn main() {
     write("published.rs", emit::published(&published));
     let gates = [
         format!("const SLOTS: usize = {};\n", gate::SLOTS),
+        format!("const HEAD_LEN_MAX: usize = {};\n", gate::HEAD_LEN_MAX),
+        format!("const LITERAL_LEN_MAX: usize = {literal_len_max};\n"),
         format!("static FOLD: [u8; 256] = {:?};\n", folds()),
         emit::gate("PLAIN", "plain.bin", &plain),
         emit::gate("WIDE", "wide.bin", &wide),

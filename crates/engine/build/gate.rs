@@ -14,7 +14,7 @@ const ACCEPTS: u16 = 0x8000;
 
 /// The automaton knows so many bytes of a literal; the rest, its tail, is compared where these are
 /// found. Longer would make the table several times as large, and the sweep wait for memory.
-const HEAD_MAX: usize = 8;
+pub(crate) const HEAD_LEN_MAX: usize = 8;
 
 /// What ends at an accepting state.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,11 +77,27 @@ struct Node {
     wakes: Vec<Wake>,
 }
 
-/// The automaton of literals in ASCII, and that of the others.
-pub(crate) fn build(rules: &[RuleSource]) -> [Gate; 2] {
+/// The automata of all literals.
+pub(crate) struct Gates {
+    /// Of those in ASCII.
+    pub(crate) plain: Gate,
+    /// Of the others.
+    pub(crate) wide: Gate,
+    /// The bytes of the longest, folded.
+    pub(crate) literal_len_max: usize,
+}
+
+pub(crate) fn build(rules: &[RuleSource]) -> Gates {
+    let literals = literals(rules);
+    let lens = literals.iter().map(|literal| literal.text.len());
+    let literal_len_max = lens.max().unwrap_or(0);
     let (wide, plain): (Vec<Literal>, Vec<Literal>) =
-        literals(rules).into_iter().partition(Literal::is_wide);
-    [automaton(&plain), automaton(&wide)]
+        literals.into_iter().partition(Literal::is_wide);
+    Gates {
+        plain: automaton(&plain),
+        wide: automaton(&wide),
+        literal_len_max,
+    }
 }
 
 fn literals(rules: &[RuleSource]) -> Vec<Literal> {
@@ -147,7 +163,7 @@ fn node(last: u8) -> Node {
 }
 
 fn add(nodes: &mut Vec<Node>, literal: &Literal) {
-    let (head, tail) = literal.text.split_at(literal.text.len().min(HEAD_MAX));
+    let (head, tail) = literal.text.split_at(literal.text.len().min(HEAD_LEN_MAX));
     let mut at = 0;
     for byte in head {
         let fresh = nodes.len();

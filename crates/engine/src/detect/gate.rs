@@ -51,107 +51,174 @@ const SPLIT_MIN: usize = 256;
 /// A wide literal's head has a byte beyond ASCII and lies within so many bytes of it.
 const WIDE_REACH: usize = 8;
 
-/// Where literals are, by slot; kept from one view to the next, so that clean text allocates
-/// nothing.
-pub(super) struct Wakes {
-    /// Where the literals end; of an anchored pattern's own, where they start.
-    places: Vec<Vec<u32>>,
-    /// The patterns of which a literal is there.
-    woken: Vec<u16>,
-    pub(super) windows: Vec<Range<usize>>,
-}
+/// The literals that a view holds.
+///
+/// Each is a number of its own, `slot << 32 | place`, so that sorting gathers each pattern's. A place
+/// is where the literal ends; of an anchored pattern's own literal, where it starts.
+#[derive(Default)]
+pub(crate) struct Literals(Vec<u64>);
 
-impl Default for Wakes {
-    fn default() -> Self {
-        Self {
-            places: vec![Vec::new(); PATTERNS.len() * SLOTS],
-            woken: Vec::new(),
-            windows: Vec::new(),
-        }
-    }
-}
-
-impl Wakes {
-    /// Finds every literal of a view.
+impl Literals {
+    /// Finds those of a whole view.
     pub(super) fn sweep(&mut self, view: &[u8], direction: Direction) {
-        for pattern in self.woken.drain(..) {
-            let slots = usize::from(pattern) * SLOTS;
-            let places = &mut self.places[slots..slots + SLOTS];
-            places.iter_mut().for_each(Vec::clear);
+        self.0.clear();
+        self.add(view, 0..view.len(), direction);
+        self.0.sort_unstable();
+    }
+
+    /// Finds those of a view that is its parent with some parts changed: the parent's own, where
+    /// `carry` says that they are now, and what a sweep around each change finds.
+    pub(super) fn inherit(
+        &mut self,
+        view: &[u8],
+        parent: &Self,
+        carry: impl Fn(u32) -> Option<u32>,
+        changes: impl Iterator<Item = Range<usize>>,
+        direction: Direction,
+    ) {
+        self.0.clear();
+        let carried = parent.0.iter().filter_map(|found| {
+            let place = carry(place(*found))?;
+            Some(found >> PLACE_BITS << PLACE_BITS | u64::from(place))
+        });
+        self.0.extend(carried);
+        for stretch in around(view, changes) {
+            self.add(view, stretch, direction);
         }
+        self.0.sort_unstable();
+        self.0.dedup();
+    }
+
+    fn add(&mut self, view: &[u8], span: Range<usize>, direction: Direction) {
         let way = match direction {
             Direction::Outbound => 0,
             Direction::Inbound => 1,
         };
-        PLAIN.sweep(view, 0..view.len(), way, self);
-        for stretch in wide_stretches(view) {
+        PLAIN.sweep(view, span.clone(), way, self);
+        for stretch in wide_stretches(view, span) {
             WIDE.sweep(view, stretch, way, self);
         }
-        self.woken.sort_unstable();
     }
 
     fn note(&mut self, wake: &Wake, head_end: usize, end: usize) {
         let pattern = usize::from(wake.slot) / SLOTS;
-        let slots = pattern * SLOTS;
-        if self.places[slots..slots + SLOTS].iter().all(Vec::is_empty) {
-            self.woken.push(pattern as u16);
-        }
-        let is_own = usize::from(wake.slot) == slots;
+        let is_own = usize::from(wake.slot) == pattern * SLOTS;
         let place = if is_own && PATTERNS[pattern].is_anchored {
             head_end - usize::from(wake.head_len)
         } else {
             end
         };
-        self.places[usize::from(wake.slot)].push(place as u32);
+        self.0
+            .push(u64::from(wake.slot) << PLACE_BITS | place as u64);
     }
 
-    pub(super) fn woken(&self) -> usize {
-        self.woken.len()
+    /// The patterns of which a literal is there, in their order.
+    pub(super) fn woken(&self) -> impl Iterator<Item = Woken<'_>> {
+        let by_pattern = self.0.chunk_by(|a, b| pattern(*a) == pattern(*b));
+        by_pattern.map(|found| Woken {
+            number: pattern(found[0]),
+            found,
+        })
+    }
+}
+
+/// The parts of a view in which a literal may be that a change is a part of.
+fn around(
+    view: &[u8],
+    changes: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = Range<usize>> {
+    let mut parts = changes.scan(0, |changed, change| {
+        // What begins before the last change is found from there on.
+        let start = change.start.max(*changed);
+        let before = view[*changed..start].iter().rev();
+        let start = start - stretch(before, LITERAL_LEN_MAX);
+        *changed = change.end;
+        let after = view[change.end..].iter();
+        Some(start..change.end + stretch(after, HEAD_LEN_MAX))
+    });
+    let mut next = parts.next();
+    std::iter::from_fn(move || {
+        let mut part = next.take()?;
+        for after in parts.by_ref() {
+            if after.start > part.end {
+                next = Some(after);
+                break;
+            }
+            part.end = after.end.max(part.end);
+        }
+        Some(part)
+    })
+}
+
+/// A view is far shorter than this allows.
+const PLACE_BITS: u32 = 32;
+
+fn place(found: u64) -> u32 {
+    found as u32
+}
+
+fn slot(found: u64) -> usize {
+    (found >> PLACE_BITS) as usize
+}
+
+fn pattern(found: u64) -> u16 {
+    (slot(found) / SLOTS) as u16
+}
+
+/// A pattern of which a literal is in a view.
+pub(super) struct Woken<'a> {
+    /// Its index.
+    pub(super) number: u16,
+    found: &'a [u64],
+}
+
+impl Woken<'_> {
+    /// Where its own literals are, in order.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> {
+        let own = usize::from(self.number) * SLOTS;
+        let count = self.found.partition_point(|found| slot(*found) == own);
+        self.found[..count].iter().map(|found| place(*found))
     }
 
-    /// The pattern at `index` of those woken, with its windows in [`Wakes::windows`], only where
-    /// each of its groups is there. An anchored pattern can match only at a window's start; the
-    /// windows of others are merged where they overlap.
-    pub(super) fn pattern(
-        &mut self,
-        index: usize,
+    /// Gives its windows, only where each of its groups is there. An anchored pattern can match only
+    /// at a window's start; the windows of others are merged where they overlap.
+    pub(super) fn windows(
+        &self,
         view: &[u8],
         is_fresh: &dyn Fn(&Range<usize>) -> bool,
-    ) -> u16 {
-        let number = self.woken[index];
-        let pattern = &PATTERNS[usize::from(number)];
-        let slots = usize::from(number) * SLOTS;
-        let places = &mut self.places[slots..slots + pattern.groups];
-        // The stretches of a split sweep take turns.
-        places.iter_mut().for_each(|places| places.sort_unstable());
-        self.windows.clear();
-        let (own, others) = places.split_at(1);
-        let is_full = |window: &Range<usize>| {
-            others.iter().all(|places| {
-                let next = places.partition_point(|at| (*at as usize) < window.start);
-                places
-                    .get(next)
-                    .is_some_and(|at| (*at as usize) <= window.end)
-            })
-        };
-        for place in &own[0] {
-            let widest = widest(pattern, *place as usize, view.len());
-            if !is_full(&widest) {
+        windows: &mut Vec<Range<usize>>,
+    ) {
+        windows.clear();
+        let pattern = &PATTERNS[usize::from(self.number)];
+        for at in self.places() {
+            let widest = widest(pattern, at as usize, view.len());
+            if !self.is_full(pattern, &widest) || !is_fresh(&widest) {
                 continue;
             }
-            let window = within_reach(pattern, *place as usize, view, widest);
-            if !is_full(&window) || !is_fresh(&window) {
+            let window = within_reach(pattern, at as usize, view, widest);
+            if !self.is_full(pattern, &window) || !is_fresh(&window) {
                 continue;
             }
-            match self.windows.last_mut() {
+            match windows.last_mut() {
                 Some(last) if *last == window => {}
                 Some(last) if last.end >= window.start && !pattern.is_anchored => {
                     last.end = last.end.max(window.end);
                 }
-                Some(_) | None => self.windows.push(window),
+                Some(_) | None => windows.push(window),
             }
         }
-        number
+    }
+
+    /// Whether each group besides the pattern's own has a literal in a window.
+    fn is_full(&self, pattern: &Pattern, window: &Range<usize>) -> bool {
+        let own = usize::from(self.number) * SLOTS;
+        (own + 1..own + pattern.groups).all(|other| {
+            let first = (other as u64) << PLACE_BITS | window.start as u64;
+            let next = self.found.partition_point(|found| *found < first);
+            self.found
+                .get(next)
+                .is_some_and(|found| slot(*found) == other && place(*found) as usize <= window.end)
+        })
     }
 }
 
@@ -197,12 +264,12 @@ fn stretch<'a>(bytes: impl ExactSizeIterator<Item = &'a u8>, reach: usize) -> us
     len
 }
 
-/// The parts of a view in which a wide literal's head may be: blocks with a byte beyond ASCII, and
-/// what lies within reach of them.
-fn wide_stretches(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
+/// The parts of a span of a view in which a wide literal's head may be: blocks with a byte beyond
+/// ASCII, and what lies within reach of them.
+fn wide_stretches(view: &[u8], span: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     // The compiler makes vector instructions of the test of one.
     const BLOCK: usize = 64;
-    let mut blocks = view.chunks(BLOCK).enumerate().peekable();
+    let mut blocks = view[span.clone()].chunks(BLOCK).enumerate().peekable();
     let is_wide = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte) >= 0x80;
     std::iter::from_fn(move || {
         let (first, _) = blocks.find(|(_, block)| is_wide(block))?;
@@ -211,7 +278,8 @@ fn wide_stretches(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
             last += 1;
         }
         let start = (first * BLOCK).saturating_sub(WIDE_REACH);
-        Some(start..view.len().min((last + 1) * BLOCK + WIDE_REACH))
+        let end = (last + 1) * BLOCK + WIDE_REACH;
+        Some(span.start + start..span.end.min(span.start + end))
     })
 }
 
@@ -223,10 +291,10 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         usize::from(u16::from_le_bytes(next))
     }
 
-    fn sweep(&self, view: &[u8], span: Range<usize>, way: usize, wakes: &mut Wakes) {
+    fn sweep(&self, view: &[u8], span: Range<usize>, way: usize, literals: &mut Literals) {
         let quarter = span.len() / 4;
         if span.len() < SPLIT_MIN {
-            self.run(view, span, way, wakes);
+            self.run(view, span, way, literals);
             return;
         }
         let starts = [0, 1, 2, 3].map(|index| span.start + index * quarter);
@@ -245,12 +313,12 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
             ];
             if (states[0] | states[1] | states[2] | states[3]) & ACCEPTS != 0 {
                 for (start, state) in starts.into_iter().zip(states) {
-                    self.note(view, start + index, state, way, wakes);
+                    self.note(view, start + index, state, way, literals);
                 }
             }
         }
         for (start, state) in starts.into_iter().zip(states) {
-            self.join(view, start + quarter..span.end, state, way, wakes);
+            self.join(view, start + quarter..span.end, state, way, literals);
         }
     }
 
@@ -261,7 +329,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         rest: Range<usize>,
         mut state: usize,
         way: usize,
-        wakes: &mut Wakes,
+        literals: &mut Literals,
     ) {
         let (mut fresh, is_last) = (0, rest.len() < 4);
         for at in rest {
@@ -270,24 +338,24 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
             if state == fresh && !is_last {
                 return;
             }
-            self.note(view, at, state, way, wakes);
+            self.note(view, at, state, way, literals);
         }
     }
 
-    fn run(&self, view: &[u8], span: Range<usize>, way: usize, wakes: &mut Wakes) {
+    fn run(&self, view: &[u8], span: Range<usize>, way: usize, literals: &mut Literals) {
         let mut state = 0;
         for at in span {
             state = self.step(state, view[at]);
-            self.note(view, at, state, way, wakes);
+            self.note(view, at, state, way, literals);
         }
     }
 
     /// Notes the literals whose heads end with the byte at `at`.
     #[inline]
-    fn note(&self, view: &[u8], at: usize, state: usize, way: usize, wakes: &mut Wakes) {
+    fn note(&self, view: &[u8], at: usize, state: usize, way: usize, literals: &mut Literals) {
         if state & ACCEPTS != 0 {
             let accepting = (state & !ACCEPTS) - self.accept;
-            self.note_all(view, at + 1, accepting, way, wakes);
+            self.note_all(view, at + 1, accepting, way, literals);
         }
     }
 
@@ -298,7 +366,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         head_end: usize,
         accepting: usize,
         way: usize,
-        wakes: &mut Wakes,
+        literals: &mut Literals,
     ) {
         let range = usize::from(self.starts[accepting])..usize::from(self.starts[accepting + 1]);
         for wake in &self.wakes[range] {
@@ -307,7 +375,7 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
             if wake.ways[way]
                 && let Some(end) = tail_end(view, head_end, tail)
             {
-                wakes.note(wake, head_end, end);
+                literals.note(wake, head_end, end);
             }
         }
     }

@@ -22,9 +22,9 @@ use crate::finding::{Class, Severity};
 use crate::injection;
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
-use crate::views::{Clue, ClueKind, swap_case};
+use crate::views::{Clue, ClueKind, View, swap_case};
 use check::Outcome;
-use gate::Wakes;
+pub(crate) use gate::Literals;
 
 /// A match begins at most this far before the end of the literal that woke it.
 const BACK_BYTES: usize = 256;
@@ -56,41 +56,38 @@ impl Detectors {
     /// more.
     pub(crate) fn detect(
         &self,
-        view: &[u8],
+        view: &mut View<'_>,
         direction: Direction,
-        is_fresh: &dyn Fn(&Range<usize>) -> bool,
         budget: &mut Budget,
         hits: &mut Vec<Hit>,
         clues: &mut Vec<Clue>,
     ) -> Result<(), BudgetSpent> {
-        let mut wakes = WAKES.take().unwrap_or_default();
-        wakes.sweep(view, direction);
-        let mut spent = Ok(());
-        for index in 0..wakes.woken() {
-            let pattern = wakes.pattern(index, view, is_fresh);
-            if let Some(kind) = PATTERNS[usize::from(pattern)].clue {
-                let windows = wakes.windows.iter().cloned();
+        view.literals = literals(view, direction);
+        let (bytes, literals) = (&*view.bytes, &view.literals);
+        let is_fresh = |range: &Range<usize>| view.is_fresh(range);
+        let mut windows = WINDOWS.take();
+        for woken in literals.woken() {
+            woken.windows(bytes, &is_fresh, &mut windows);
+            let pattern = &PATTERNS[usize::from(woken.number)];
+            if let Some(kind) = pattern.clue {
+                let windows = windows.iter().cloned();
                 clues.extend(windows.map(|range| Clue { kind, range }));
                 continue;
             }
-            let bytes: usize = wakes.windows.iter().map(ExactSizeIterator::len).sum();
-            spent = budget.spend(bytes / REGEX_SHARE);
-            if spent.is_err() {
-                break;
-            }
-            for window in &wakes.windows {
+            let window_bytes: usize = windows.iter().map(ExactSizeIterator::len).sum();
+            budget.spend(window_bytes / REGEX_SHARE)?;
+            for window in &windows {
                 let known = hits.len();
-                self.search(pattern, view, window.clone(), hits);
-                if hits.len() == known && self.is_swapped(pattern, &view[window.clone()]) {
+                self.search(woken.number, bytes, window.clone(), hits);
+                if hits.len() == known && self.is_swapped(woken.number, &bytes[window.clone()]) {
                     let (kind, range) = (ClueKind::Swapped, window.clone());
                     clues.push(Clue { kind, range });
                 }
             }
         }
-        WAKES.set(Some(wakes));
-        spent?;
+        WINDOWS.set(windows);
         injection::settle(hits);
-        shape::detect(view, direction, is_fresh, hits);
+        shape::detect(view, direction, hits);
         Ok(())
     }
 
@@ -191,7 +188,22 @@ const REGEX_SHARE: usize = 4;
 
 thread_local! {
     /// Taken for the time of one view.
-    static WAKES: Cell<Option<Box<Wakes>>> = const { Cell::new(None) };
+    static WINDOWS: Cell<Vec<Range<usize>>> = const { Cell::new(Vec::new()) };
+}
+
+/// The literals of a view; of one that is another with parts changed, found only around the changes.
+fn literals(view: &View<'_>, direction: Direction) -> Literals {
+    let mut literals = Literals::default();
+    match view.edited() {
+        Some((parent, edits)) => {
+            let len = view.bytes.len();
+            let carry = |place: u32| edits.place(place as usize, len).map(|place| place as u32);
+            let changes = edits.changes();
+            literals.inherit(&view.bytes, &parent.literals, carry, changes, direction);
+        }
+        None => literals.sweep(&view.bytes, direction),
+    }
+    literals
 }
 
 /// Where the value of a form's item ends, if another item follows it (URL standard, section 5.2). A

@@ -12,7 +12,7 @@ use super::check::{base58check, digits, iban_len, is_card, is_iban};
 use crate::crossing::Direction;
 use crate::finding::Severity;
 use crate::rules::{RULES, Rule};
-use crate::views::token_runs;
+use crate::views::{View, token_runs};
 
 /// Patterns without a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +29,18 @@ pub(crate) enum Shape {
     Seed,
 }
 
+/// The longest shape, a phrase of 24 words, with what stands between them and the words before a
+/// number.
+const SHAPE_LEN_MAX: usize = 512;
+
 /// Every shape in a view. They are all judged outbound.
-pub(super) fn detect(
-    view: &[u8],
-    direction: Direction,
-    is_fresh: &dyn Fn(&Range<usize>) -> bool,
-    hits: &mut Vec<Hit>,
-) {
+pub(super) fn detect(view: &View<'_>, direction: Direction, hits: &mut Vec<Hit>) {
     if direction == Direction::Inbound {
         return;
     }
+    let parts = view.fresh(SHAPE_LEN_MAX);
+    let is_fresh = |range: &Range<usize>| view.is_fresh(range);
+    let view = &*view.bytes;
     let mut push = |shape, range: Range<usize>, severity: Option<Severity>| {
         let rule = rule(shape);
         hits.push(Hit {
@@ -47,17 +49,19 @@ pub(super) fn detect(
             range,
         });
     };
-    for run in digit_runs(view) {
-        if is_fresh(&(run.start.saturating_sub(CONTEXT_BYTES)..run.end)) {
-            numbers(view, run, &mut push);
+    for part in &parts {
+        for run in digit_runs(view, part) {
+            if is_fresh(&(run.start.saturating_sub(CONTEXT_BYTES)..run.end)) {
+                numbers(view, run, &mut push);
+            }
         }
+        seeds(view, part, &mut push);
     }
-    for run in token_runs(view, WIF_MIN) {
+    for run in token_runs(view, &parts, WIF_MIN) {
         if is_fresh(&run) {
             wif(view, run, &mut push);
         }
     }
-    seeds(view, &mut push);
 }
 
 type Push<'a> = &'a mut dyn FnMut(Shape, Range<usize>, Option<Severity>);
@@ -79,7 +83,7 @@ fn rule(shape: Shape) -> &'static Rule {
 const DIGITS_MIN: usize = 9;
 
 /// Runs of digits with at most one space, hyphen or plus between: candidates for numbers.
-fn digit_runs(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
+fn digit_runs<'a>(view: &'a [u8], part: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'a {
     let is_digit = |at: usize| view.get(at).is_some_and(u8::is_ascii_digit);
     let is_part = move |at: usize| {
         is_digit(at)
@@ -90,9 +94,9 @@ fn digit_runs(view: &[u8]) -> impl Iterator<Item = Range<usize>> {
                 && is_digit(at - 1)
                 && is_digit(at + 1)
     };
-    let mut probe = DIGITS_MIN - 1;
+    let (mut probe, end) = (part.start + DIGITS_MIN - 1, part.end);
     std::iter::from_fn(move || {
-        while probe < view.len() {
+        while probe < end {
             if !is_part(probe) {
                 probe += DIGITS_MIN;
                 continue;
@@ -319,23 +323,44 @@ const SEED_PROBE: usize = 36;
 /// Between words: a space, a comma, a line break with a number.
 const SEED_GAP_MAX: usize = 8;
 
-fn seeds(view: &[u8], push: Push<'_>) {
-    let mut probe = 0;
-    while probe < view.len() {
-        let Some(word) = next_word(view, probe) else {
-            return;
+fn seeds(view: &[u8], part: &Range<usize>, push: Push<'_>) {
+    let mut probe = part.start;
+    while probe < part.end {
+        let next = probe + SEED_PROBE;
+        probe = match word_at(view, probe) {
+            Some(word) if is_seed_word(&view[word.clone()]) => {
+                let (end, count) = phrase_end(view, &word);
+                if count >= SEED_WORDS_MIN || count + words_before(view, &word) >= SEED_WORDS_MIN {
+                    phrase(view, &expand(view, word), push);
+                }
+                end + SEED_PROBE
+            }
+            Some(word) => next.max(word.end),
+            None => next,
         };
-        if word.start > probe + SEED_PROBE || !is_seed_word(&view[word.clone()]) {
-            probe = word.end.max(probe + SEED_PROBE);
-            continue;
-        }
-        let words = expand(view, word);
-        probe = words[words.len() - 1].end;
-        if words.len() >= SEED_WORDS_MIN {
-            phrase(view, &words, push);
-        }
-        probe = probe.max(words[0].start) + 1;
     }
+}
+
+/// Where the run of phrase words that goes on from one ends, and how many words that is.
+fn phrase_end(view: &[u8], word: &Range<usize>) -> (usize, usize) {
+    let (mut end, mut count) = (word.end, 1);
+    while let Some(after) = word_after(view, end) {
+        end = after.end;
+        count += 1;
+    }
+    (end, count)
+}
+
+/// Phrase words before one, as many as the shortest phrase needs.
+fn words_before(view: &[u8], word: &Range<usize>) -> usize {
+    let (mut start, mut count) = (word.start, 0);
+    while count < SEED_WORDS_MIN
+        && let Some(before) = word_before(view, start)
+    {
+        start = before.start;
+        count += 1;
+    }
+    count
 }
 
 fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
@@ -372,25 +397,25 @@ fn is_drawn(words: &[String]) -> bool {
     distinct.len() * 2 > words.len() && !words.is_sorted()
 }
 
-/// The word at or after a place, whole.
-fn next_word(view: &[u8], at: usize) -> Option<Range<usize>> {
-    let start = at + view[at..].iter().position(u8::is_ascii_alphabetic)?;
-    let back = view[..start]
+/// The word at a place or soon after it, as far as a phrase's word can reach.
+fn word_at(view: &[u8], at: usize) -> Option<Range<usize>> {
+    let gap = view[at..]
         .iter()
-        .rev()
-        .take(16)
-        .take_while(|b| b.is_ascii_alphabetic())
-        .count();
-    let on = view[start..]
-        .iter()
-        .take_while(|b| b.is_ascii_alphabetic())
-        .count();
-    Some(start - back..start + on)
+        .take(SEED_GAP_MAX + 1)
+        .position(u8::is_ascii_alphabetic)?;
+    let letters = |byte: &&u8| byte.is_ascii_alphabetic();
+    let back = view[..at + gap].iter().rev().take(SEED_WORD_LEN_MAX + 1);
+    let on = view[at + gap..].iter().take(SEED_WORD_LEN_MAX + 1);
+    let start = at + gap - back.take_while(letters).count();
+    Some(start..at + gap + on.take_while(letters).count())
 }
+
+/// The longest word of BIP-39.
+const SEED_WORD_LEN_MAX: usize = 8;
 
 /// Whether a word is one of a phrase, as far as its hash tells. The phrase's checksum decides.
 fn is_seed_word(word: &[u8]) -> bool {
-    let mut lower = [0; 8];
+    let mut lower = [0; SEED_WORD_LEN_MAX];
     let Some(lower) = lower.get_mut(..word.len()).filter(|word| word.len() >= 3) else {
         return false;
     };
@@ -458,7 +483,7 @@ fn word_before(view: &[u8], start: usize) -> Option<Range<usize>> {
         .iter()
         .rev()
         .take_while(|b| b.is_ascii_alphabetic())
-        .take(9)
+        .take(SEED_WORD_LEN_MAX + 1)
         .count();
     let found = end - len..end;
     (is_gap(&view[end..start]) && is_seed_word(&view[found.clone()])).then_some(found)
@@ -471,7 +496,7 @@ fn word_after(view: &[u8], end: usize) -> Option<Range<usize>> {
     let len = view[start..]
         .iter()
         .take_while(|b| b.is_ascii_alphabetic())
-        .take(9)
+        .take(SEED_WORD_LEN_MAX + 1)
         .count();
     let found = start..start + len;
     (is_gap(&view[end..start]) && is_seed_word(&view[found.clone()])).then_some(found)

@@ -1,7 +1,6 @@
 //! The woken windows show nothing that running each regex over everything does not show, and all of
 //! it that holds one of its pattern's own literals.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -12,6 +11,7 @@ use crate::crossing::Direction;
 use crate::injection;
 use crate::rules::{PATTERNS, Pattern, RULES};
 use crate::scan::Budget;
+use crate::views::View;
 
 include!(concat!(env!("OUT_DIR"), "/examples.rs"));
 
@@ -25,12 +25,11 @@ fn woken(view: &[u8], direction: Direction) -> Vec<(&'static str, usize)> {
     static DETECTORS: LazyLock<Detectors> = LazyLock::new(Detectors::new);
     let (mut hits, mut budget) = (Vec::<Hit>::new(), Budget::default());
     budget.earn(view.len() * 16);
-    let all = |_: &Range<usize>| true;
+    let mut view = View::raw(view, false);
     DETECTORS
         .detect(
-            view,
+            &mut view,
             direction,
-            &all,
             &mut budget,
             &mut hits,
             &mut Vec::new(),

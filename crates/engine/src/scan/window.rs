@@ -69,10 +69,9 @@ impl Scanner {
         let is_clipped = window.base > 0 || bytes.len() as u64 >= BLOCK_BYTES;
         let root = View::raw(bytes, is_clipped);
         let mut hits: Vec<Hit> = Vec::new();
-        walk(&root, self.without, budget, &mut |view, budget, clues| {
-            let is_fresh = |range: &Range<usize>| view.is_fresh(range);
+        walk(root, self.without, budget, &mut |view, budget, clues| {
             self.detectors()
-                .detect(&view.bytes, direction, &is_fresh, budget, &mut hits, clues)?;
+                .detect(view, direction, budget, &mut hits, clues)?;
             for hit in hits.drain(..) {
                 let value = &view.bytes[hit.range.clone()];
                 let origins = view.origins(hit.range.start, hit.range.end);

@@ -26,9 +26,10 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
+use crate::detect::Literals;
 use crate::scan::{Budget, BudgetSpent};
 use branch::{Decoded, Places};
-use plain::Edit;
+use plain::Edits;
 use runs::Coding;
 
 /// Decodings on top of each other: what honest clients nest is at most three deep.
@@ -41,6 +42,8 @@ const VIEWS_MAX: usize = 16 * 1024;
 /// One view.
 pub(crate) struct View<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// The literals that it holds, once it was looked at.
+    pub(crate) literals: Literals,
     origin: Origin<'a>,
     depth: usize,
     /// Whether the parent was cut off before this view's first or after its last byte.
@@ -52,12 +55,7 @@ enum Origin<'a> {
     /// It is the surface's own bytes.
     Raw,
     /// Escapes undone and Unicode folded, in place.
-    Plain {
-        parent: &'a View<'a>,
-        /// Where it starts in the parent.
-        start: usize,
-        edits: Vec<Edit>,
-    },
+    Plain { parent: &'a View<'a>, edits: Edits },
     /// A run of symbols of some coding, decoded.
     Decoded {
         parent: &'a View<'a>,
@@ -84,6 +82,7 @@ impl<'a> View<'a> {
     pub(crate) fn raw(bytes: &'a [u8], clipped: bool) -> Self {
         Self {
             bytes: Cow::Borrowed(bytes),
+            literals: Literals::default(),
             origin: Origin::Raw,
             depth: 0,
             clipped,
@@ -98,10 +97,33 @@ impl<'a> View<'a> {
     /// Whether a part of this view differs from the view that it came from: the rest has been
     /// looked at there.
     pub(crate) fn is_fresh(&self, range: &Range<usize>) -> bool {
+        self.edited().is_none_or(|(_, edits)| edits.touch(range))
+    }
+
+    /// The view that this is a part of, and how it differs from it, where it is another's part with
+    /// escapes undone.
+    pub(crate) fn edited(&self) -> Option<(&View<'a>, &Edits)> {
         match &self.origin {
-            Origin::Raw | Origin::Decoded { .. } | Origin::Grown { .. } => true,
-            Origin::Plain { edits, .. } => plain::is_edited(edits, range.start, range.end),
+            Origin::Plain { parent, edits } => Some((parent, edits)),
+            Origin::Raw | Origin::Decoded { .. } | Origin::Grown { .. } => None,
         }
+    }
+
+    /// The parts of this view that are fresh, with so many bytes around each, in order.
+    pub(crate) fn fresh(&self, around: usize) -> Vec<Range<usize>> {
+        let len = self.bytes.len();
+        let Some((_, edits)) = self.edited() else {
+            return vec![0..len];
+        };
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for change in edits.changes() {
+            let part = change.start.saturating_sub(around)..len.min(change.end + around);
+            match parts.last_mut() {
+                Some(last) if last.end >= part.start => last.end = part.end,
+                Some(_) | None => parts.push(part),
+            }
+        }
+        parts
     }
 
     /// Maps a part of this view to the raw bytes.
@@ -112,14 +134,10 @@ impl<'a> View<'a> {
                 end,
                 via: Vec::new(),
             },
-            Origin::Plain {
-                parent,
-                start: first,
-                edits,
-            } => {
-                let (from, to) = plain::map(*first, edits, start, end);
+            Origin::Plain { parent, edits } => {
+                let (from, to) = edits.map(start, end);
                 let mut origins = parent.origins(from, to);
-                origins.via.extend(plain::kinds(edits, start, end));
+                origins.via.extend(edits.kinds(start, end));
                 origins
             }
             Origin::Decoded { parent, coding } => {
@@ -144,12 +162,12 @@ impl<'a> View<'a> {
 
 /// Looks at a view, and leaves clues of others.
 type Visit<'v> =
-    &'v mut dyn FnMut(&View<'_>, &mut Budget, &mut Vec<Clue>) -> Result<(), BudgetSpent>;
+    &'v mut dyn FnMut(&mut View<'_>, &mut Budget, &mut Vec<Clue>) -> Result<(), BudgetSpent>;
 
 /// Walks every view of `root`, itself first, each distinct one once. The decoding named `without`
 /// is left out.
 pub(crate) fn walk(
-    root: &View<'_>,
+    root: View<'_>,
     without: Option<&'static str>,
     budget: &mut Budget,
     visit: Visit<'_>,
@@ -172,13 +190,14 @@ struct Walk<'v> {
 }
 
 impl Walk<'_> {
-    fn view(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
+    fn view(&mut self, mut view: View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
         budget.spend(view.bytes.len())?;
-        if !self.is_new(view)? {
+        if !self.is_new(&view)? {
             return Ok(());
         }
         let mut clues = Vec::new();
-        (self.visit)(view, budget, &mut clues)?;
+        (self.visit)(&mut view, budget, &mut clues)?;
+        let view = &view;
         if view.depth == DEPTH_MAX {
             return Ok(());
         }
@@ -193,13 +212,16 @@ impl Walk<'_> {
     }
 
     fn plain(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
-        for piece in plain::unescape(&view.bytes) {
-            if self.is_without(&plain::kinds(&piece.edits, 0, usize::MAX)) {
+        let pieces = match view.edited() {
+            Some((_, edits)) => plain::unescape_again(&view.bytes, edits),
+            None => plain::unescape(&view.bytes),
+        };
+        for piece in pieces {
+            if self.is_without(&piece.edits.kinds(0, usize::MAX)) {
                 continue;
             }
             let origin = Origin::Plain {
                 parent: view,
-                start: piece.start,
                 edits: piece.edits,
             };
             let clipped = view.clipped || piece.clipped;
@@ -209,7 +231,8 @@ impl Walk<'_> {
     }
 
     fn runs(&mut self, view: &View<'_>, budget: &mut Budget) -> Result<(), BudgetSpent> {
-        for run in runs::runs(&view.bytes, view.clipped) {
+        let parts = runs::parts(&view.bytes, view.edited().map(|(_, edits)| edits));
+        for run in runs::runs(&view.bytes, &parts, view.clipped) {
             if !view.is_fresh(&run.range()) {
                 continue;
             }
@@ -247,8 +270,9 @@ impl Walk<'_> {
     ) -> Result<(), BudgetSpent> {
         let bytes = Cow::Owned(bytes);
         self.view(
-            &View {
+            View {
                 bytes,
+                literals: Literals::default(),
                 origin,
                 depth: parent.depth + 1,
                 clipped,

@@ -1,6 +1,8 @@
 //! Undoes percent, backslash and entity escapes and folds Unicode to ASCII, all in one pass, so
 //! that mixed spellings cost one view and not one each.
 
+use std::ops::Range;
+
 use super::escape::{self, Escape};
 use super::runs::{run_end, run_start};
 
@@ -46,57 +48,80 @@ impl Kind {
 /// A part of the input with every escape undone once and Unicode folded.
 pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
-    pub(super) edits: Vec<Edit>,
-    /// Where it starts in the input.
-    pub(super) start: usize,
+    pub(super) edits: Edits,
     /// Whether it is a part only.
     pub(super) clipped: bool,
 }
 
-/// Where `start..end` of a piece that starts at `first` was in the input.
-pub(super) fn map(first: usize, edits: &[Edit], start: usize, end: usize) -> (usize, usize) {
-    let place = |at: usize, last: bool| {
-        let index = edits.partition_point(|edit| edit.out.0 as usize <= at);
-        let Some(edit) = index.checked_sub(1).map(|index| edits[index]) else {
-            return first + at + usize::from(last);
-        };
-        match at.checked_sub(edit.out.1 as usize) {
-            Some(past) => edit.input.1 as usize + past + usize::from(last),
-            None if last => edit.input.1 as usize,
-            None => edit.input.0 as usize,
-        }
-    };
-    (
-        place(start, false),
-        if end > start {
-            place(end - 1, true)
-        } else {
-            place(end, false)
-        },
-    )
+/// How a piece differs from its input.
+pub(crate) struct Edits {
+    /// Where the piece starts in the input.
+    start: usize,
+    /// In order, at least one.
+    edits: Vec<Edit>,
 }
 
-/// The kinds of edits within `start..end` of the output, or at its edges.
-pub(super) fn kinds(edits: &[Edit], start: usize, end: usize) -> Vec<&'static str> {
-    let first = edits.partition_point(|edit| (edit.out.1 as usize) < start);
-    let mut names = Vec::new();
-    for edit in edits[first..]
-        .iter()
-        .take_while(|edit| edit.out.0 as usize <= end)
-    {
-        if !names.contains(&edit.kind.name()) {
-            names.push(edit.kind.name());
+impl Edits {
+    /// Where `start..end` of the piece was in the input.
+    pub(super) fn map(&self, start: usize, end: usize) -> (usize, usize) {
+        let place = |at: usize, last: bool| {
+            let index = self.edits.partition_point(|edit| edit.out.0 as usize <= at);
+            let Some(edit) = index.checked_sub(1).map(|index| self.edits[index]) else {
+                return self.start + at + usize::from(last);
+            };
+            match at.checked_sub(edit.out.1 as usize) {
+                Some(past) => edit.input.1 as usize + past + usize::from(last),
+                None if last => edit.input.1 as usize,
+                None => edit.input.0 as usize,
+            }
+        };
+        match end.checked_sub(1).filter(|last| *last >= start) {
+            Some(last) => (place(start, false), place(last, true)),
+            None => (place(start, false), place(end, false)),
         }
     }
-    names
-}
 
-/// Whether an edit lies within `start..end` of the output, or at its edges.
-pub(super) fn is_edited(edits: &[Edit], start: usize, end: usize) -> bool {
-    let first = edits.partition_point(|edit| (edit.out.1 as usize) < start);
-    edits
-        .get(first)
-        .is_some_and(|edit| edit.out.0 as usize <= end)
+    /// Where a place of the input is in the piece of `len` bytes, unless it is within an edit.
+    pub(crate) fn place(&self, at: usize, len: usize) -> Option<usize> {
+        let index = self
+            .edits
+            .partition_point(|edit| (edit.input.0 as usize) < at);
+        let place = match index.checked_sub(1).map(|index| self.edits[index]) {
+            Some(edit) => edit.out.1 as usize + at.checked_sub(edit.input.1 as usize)?,
+            None => at.checked_sub(self.start)?,
+        };
+        (place <= len).then_some(place)
+    }
+
+    /// What of the piece is other than in the input, in order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let edits = self.edits.iter();
+        edits.map(|edit| edit.out.0 as usize..edit.out.1 as usize)
+    }
+
+    /// The kinds of edits within `start..end` of the piece, or at its edges.
+    pub(super) fn kinds(&self, start: usize, end: usize) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let edits = self.edits[self.first(start)..].iter();
+        for edit in edits.take_while(|edit| edit.out.0 as usize <= end) {
+            if !names.contains(&edit.kind.name()) {
+                names.push(edit.kind.name());
+            }
+        }
+        names
+    }
+
+    /// Whether an edit lies within a part of the piece, or at its edges.
+    pub(super) fn touch(&self, range: &Range<usize>) -> bool {
+        let first = self.edits.get(self.first(range.start));
+        first.is_some_and(|edit| edit.out.0 as usize <= range.end)
+    }
+
+    /// The first edit that ends at a place of the piece or after it.
+    fn first(&self, start: usize) -> usize {
+        let is_before = |edit: &Edit| (edit.out.1 as usize) < start;
+        self.edits.partition_point(is_before)
+    }
 }
 
 /// What lies farther from an edit shows nothing that the input did not: no window that a literal
@@ -105,14 +130,7 @@ const AROUND: usize = 1280;
 
 /// The parts of the input in which something is undone, with what stands around it.
 pub(super) fn unescape(bytes: &[u8]) -> Vec<Piece> {
-    let mut writer = Writer {
-        input: bytes,
-        start: 0,
-        copied: 0,
-        out: Vec::new(),
-        edits: Vec::new(),
-        pieces: Vec::new(),
-    };
+    let mut writer = Writer::new(bytes);
     for start in (0..bytes.len()).step_by(CHUNK) {
         let end = bytes.len().min(start + CHUNK);
         if next_start(&bytes[start..end]).is_none() {
@@ -123,6 +141,25 @@ pub(super) fn unescape(bytes: &[u8]) -> Vec<Piece> {
         if is_text(chunk) || has_text_run(&bytes[around]) || is_utf8(chunk) {
             writer.chunk(start, end);
         }
+    }
+    writer.end_piece();
+    writer.pieces
+}
+
+/// The longest escape that a change may complete: a reference by name.
+const ESCAPE_LEN_MAX: usize = 20;
+
+/// The same for a piece: only what was changed can have made an escape that was none before.
+pub(super) fn unescape_again(piece: &[u8], edits: &Edits) -> Vec<Piece> {
+    let mut writer = Writer::new(piece);
+    let mut done = 0;
+    for change in edits.changes() {
+        let start = change.start.saturating_sub(ESCAPE_LEN_MAX).max(done);
+        // Which backslash of a row escapes which is told from the first.
+        let row = piece[done..start].iter().rev();
+        let start = start - row.take_while(|byte| **byte == b'\\').count();
+        done = piece.len().min(change.end + ESCAPE_LEN_MAX);
+        writer.chunk(start, done);
     }
     writer.end_piece();
     writer.pieces
@@ -227,7 +264,18 @@ enum Found {
     Text(Kind, usize, &'static str),
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(input: &'a [u8]) -> Self {
+        Self {
+            input,
+            start: 0,
+            copied: 0,
+            out: Vec::new(),
+            edits: Vec::new(),
+            pieces: Vec::new(),
+        }
+    }
+
     fn chunk(&mut self, start: usize, end: usize) {
         let mut at = start.max(self.copied);
         while at < end {
@@ -300,8 +348,10 @@ impl Writer<'_> {
         self.out.extend_from_slice(&self.input[self.copied..end]);
         self.pieces.push(Piece {
             bytes: std::mem::take(&mut self.out),
-            edits: std::mem::take(&mut self.edits),
-            start: self.start,
+            edits: Edits {
+                start: self.start,
+                edits: std::mem::take(&mut self.edits),
+            },
             clipped: self.start > 0 || end < self.input.len(),
         });
     }

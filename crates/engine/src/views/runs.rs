@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::plain::Edits;
+
 /// A shorter run holds no credential: eight bytes in hexadecimal.
 const RUN_MIN: usize = 16;
 
@@ -128,13 +130,30 @@ const WORD: usize = 8;
 const WORD_RUN_MIN: usize = 2 * WORD - 1;
 
 /// The maximal runs of base64 symbols of at least `min` bytes, which is no less than
-/// [`WORD_RUN_MIN`].
-pub(crate) fn token_runs(bytes: &[u8], min: usize) -> impl Iterator<Item = Range<usize>> {
+/// [`WORD_RUN_MIN`], that reach into parts of the bytes, which are in order.
+pub(crate) fn token_runs<'a>(
+    bytes: &'a [u8],
+    parts: &'a [Range<usize>],
+    min: usize,
+) -> impl Iterator<Item = Range<usize>> + 'a {
     debug_assert!(min >= WORD_RUN_MIN);
     let (mut from, step) = (0, (min - WORD + 1) / WORD * WORD);
+    let mut parts = parts.iter();
+    let mut end = 0;
     std::iter::from_fn(move || {
         loop {
-            let word = next_word(bytes, from, step, may_be_symbols, &IS_SYMBOL)?;
+            // A run that ends in a part has a word within so many bytes before it, or in it.
+            let near = &bytes[..bytes.len().min(end + min)];
+            let word = match from < end {
+                true => next_word(near, from, step, may_be_symbols, &IS_SYMBOL),
+                false => None,
+            };
+            let Some(word) = word else {
+                let part = parts.next()?;
+                from = from.max(part.start.saturating_sub(min));
+                end = part.end;
+                continue;
+            };
             let back = count_symbols(bytes[..word].iter().rev());
             let on = count_symbols(bytes[word..].iter());
             let run = word - back..word + on;
@@ -266,10 +285,37 @@ fn printable_hex(values: &[u8]) -> [Parts; 2] {
     parts
 }
 
-/// All runs of a view that are worth decoding.
-pub(super) fn runs(bytes: &[u8], clipped: bool) -> Vec<Run> {
+/// Bytes around a change in which pairs with separators show.
+const PAIRS_AROUND: usize = 32;
+
+/// The parts of a view in which runs are looked for: all of it, or what is within a run of what was
+/// changed.
+pub(super) fn parts(bytes: &[u8], edits: Option<&Edits>) -> Vec<Range<usize>> {
+    let Some(edits) = edits else {
+        return vec![0..bytes.len()];
+    };
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    for change in edits.changes() {
+        let before = parts.last().map_or(0, |last| last.end);
+        if change.end <= before {
+            continue;
+        }
+        let start = change.start.max(before);
+        let start = before + run_start(&bytes[before..], start - before);
+        let start = start.saturating_sub(PAIRS_AROUND).max(before);
+        let end = bytes.len().min(run_end(bytes, change.end) + PAIRS_AROUND);
+        match parts.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            Some(_) | None => parts.push(start..end),
+        }
+    }
+    parts
+}
+
+/// All runs of a view's parts that are worth decoding.
+pub(super) fn runs(bytes: &[u8], parts: &[Range<usize>], clipped: bool) -> Vec<Run> {
     let mut found: Vec<Run> = Vec::new();
-    for range in token_runs(bytes, WRAP_MIN) {
+    for range in token_runs(bytes, parts, WRAP_MIN) {
         match found.last_mut() {
             Some(last) if is_wrap(&bytes[last.range.end..range.start]) => {
                 last.range.end = range.end;
@@ -285,7 +331,9 @@ pub(super) fn runs(bytes: &[u8], clipped: bool) -> Vec<Run> {
         run.range.end += last_line(bytes, run.range.end);
         run.clipped = clipped && (run.range.start == 0 || run.range.end == bytes.len());
     }
-    separated(bytes, &mut found);
+    for part in parts {
+        separated(bytes, part, &mut found);
+    }
     found
 }
 
@@ -365,10 +413,10 @@ static IN_SEPARATED: [bool; 256] = {
     table
 };
 
-/// Finds the runs of separated pairs.
-fn separated(bytes: &[u8], found: &mut Vec<Run>) {
-    let mut from = 0;
-    while let Some(word) = next_word(bytes, from, WORD, |_| true, &IN_SEPARATED) {
+/// Finds the runs of separated pairs that reach into a part.
+fn separated(bytes: &[u8], part: &Range<usize>, found: &mut Vec<Run>) {
+    let (mut from, near) = (part.start, &bytes[..part.end]);
+    while let Some(word) = next_word(near, from, WORD, |_| true, &IN_SEPARATED) {
         let Some((start, separator)) = pair_near(bytes, word) else {
             from = word + 1;
             continue;
