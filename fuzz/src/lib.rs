@@ -6,7 +6,11 @@
 mod engine;
 mod http;
 mod peek;
+mod views;
 
 pub use engine::{policy_file, views};
 pub use http::{http_head, url_target};
 pub use peek::{client_hello, dns_message};
+pub use views::{
+    alphabets, base85, compressed, escapes, hidden, literals, mail, numbers, radix, spellings, wide,
+};

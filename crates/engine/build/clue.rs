@@ -31,8 +31,7 @@ pub(crate) fn read(path: &Path) -> Result<Clues, String> {
 impl Clues {
     /// A pattern for each kind of clue. Their regexes are never run.
     pub(crate) fn patterns(&self) -> Vec<RuleSource> {
-        let spelled = self.prefixes.iter().chain(&self.words);
-        let spell = |spell: fn(&str) -> String| spelled.clone().map(|text| spell(text)).collect();
+        let spell = |spell: fn(&str) -> String| self.spelled().map(|text| spell(&text)).collect();
         let respelt = self.words.iter().flat_map(|word| leet(word));
         let respelt = respelt.chain(self.vowels.iter().flat_map(|word| self.other_vowels(word)));
         let kinds = [
@@ -40,7 +39,10 @@ impl Clues {
                 "rot13",
                 spell(|text| head(text).chars().map(rot13).collect()),
             ),
-            ("rot47", self.rot47()),
+            (
+                "rot47",
+                spell(|text| head(text).chars().map(rot47).collect()),
+            ),
             ("reversed", spell(|text| head(text).chars().rev().collect())),
             ("respelt", respelt.collect()),
         ];
@@ -53,13 +55,11 @@ impl Clues {
         kinds.into_iter().chain(marks).collect()
     }
 
-    /// In ROT47 a capital is another sign.
-    fn rot47(&self) -> Vec<String> {
+    /// What is looked for in other spellings: words with a capital too, which is another sign there.
+    fn spelled(&self) -> impl Iterator<Item = String> {
         let capital = |word: &String| word[..1].to_uppercase() + &word[1..];
         let all = self.prefixes.iter().chain(&self.words).cloned();
-        let all = all.chain(self.words.iter().map(capital));
-        all.map(|text| head(&text).chars().map(rot47).collect())
-            .collect()
+        all.chain(self.words.iter().map(capital))
     }
 
     /// `LEXICON`.

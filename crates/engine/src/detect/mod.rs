@@ -22,7 +22,7 @@ use crate::finding::{Class, Severity};
 use crate::injection;
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
-use crate::views::{Clue, ClueKind, View, swap_case};
+use crate::views::{Clue, ClueKind, View, is_encoding_byte, swap_case};
 use check::Outcome;
 pub(crate) use gate::Literals;
 
@@ -71,7 +71,9 @@ impl Detectors {
             let pattern = &PATTERNS[usize::from(woken.number)];
             if let Some(kind) = pattern.clue {
                 let windows = windows.iter().cloned();
-                clues.extend(windows.map(|range| Clue { kind, range }));
+                windows
+                    .filter(|range| kind.is_met(pattern.literals, bytes, range.start))
+                    .for_each(|range| leave(clues, kind, range));
                 continue;
             }
             let window_bytes: usize = windows.iter().map(ExactSizeIterator::len).sum();
@@ -80,8 +82,7 @@ impl Detectors {
                 let known = hits.len();
                 self.search(woken.number, bytes, window.clone(), hits);
                 if hits.len() == known && self.is_swapped(woken.number, &bytes[window.clone()]) {
-                    let (kind, range) = (ClueKind::Swapped, window.clone());
-                    clues.push(Clue { kind, range });
+                    leave(clues, ClueKind::Swapped, window.clone());
                 }
             }
         }
@@ -137,19 +138,11 @@ impl Detectors {
     /// swapped.
     fn is_swapped(&self, pattern: u16, window: &[u8]) -> bool {
         let (index, pattern) = (pattern, &PATTERNS[usize::from(pattern)]);
-        let is_other = |(own, seen): (u8, &u8)| match own.is_ascii_alphabetic() {
-            true => own ^ 0x20 == *seen,
-            false => own == *seen,
-        };
-        let is_literal = |literal: &&str| {
-            let letters = literal.bytes().filter(u8::is_ascii_alphabetic).count();
-            letters >= SWAPPED_MIN
-                && window.len() >= literal.len()
-                && literal.bytes().zip(window).all(is_other)
-        };
+        let is_part = |byte: &u8| is_encoding_byte(*byte) || *byte == b'.';
+        let token = window.get(..SWAPPED_MIN);
         pattern.is_anchored
             && RULES[pattern.rule].class == Class::Secret
-            && pattern.literals.iter().any(is_literal)
+            && token.is_some_and(|token| token.iter().all(is_part))
             && {
                 let swapped: Vec<u8> = window.iter().map(|byte| swap_case(*byte)).collect();
                 let input = Input::new(&swapped).anchored(Anchored::Yes);
@@ -180,8 +173,22 @@ fn captured(regex: &Regex, input: &Input<'_>, whole: &Range<usize>) -> Range<usi
     first.unwrap_or(whole.clone())
 }
 
-/// Letters that tell that a literal's case is swapped, not just other.
-const SWAPPED_MIN: usize = 3;
+/// A clue so near after another of its kind is for what that one shows anyway.
+const CLUES_APART: usize = 256;
+
+fn leave(clues: &mut Vec<Clue>, kind: ClueKind, range: Range<usize>) {
+    let is_shown = |last: &Clue| {
+        last.kind == kind
+            && (last.range.start..last.range.start + CLUES_APART).contains(&range.start)
+    };
+    let is_apart = matches!(kind, ClueKind::Packed | ClueKind::Uuencode);
+    if is_apart || !clues.last().is_some_and(is_shown) {
+        clues.push(Clue { kind, range });
+    }
+}
+
+/// A shorter token is not looked at with its case swapped: words are met at every turn.
+const SWAPPED_MIN: usize = 16;
 
 /// A regex's byte in a window costs about a quarter of what a view's byte costs in all.
 const REGEX_SHARE: usize = 4;

@@ -30,8 +30,8 @@ use window::Window;
 pub(crate) struct Scanner {
     detectors: Arc<Detectors>,
     key: Arc<Zeroizing<[u8; 32]>>,
-    /// A decoding that is left out, to prove that others do not stand in for it.
-    without: Option<&'static str>,
+    /// Decodings that are left out, to prove that no other stands in for them.
+    without: &'static [&'static str],
 }
 
 /// What a detector saw. It holds no content.
@@ -64,13 +64,13 @@ impl Scanner {
         Self {
             detectors: Arc::new(Detectors::new()),
             key: Arc::new(Zeroizing::new(key)),
-            without: None,
+            without: &[],
         }
     }
 
-    /// Leaves a decoding out.
-    fn leave_out(&mut self, decoding: &'static str) {
-        self.without = Some(decoding);
+    /// Leaves decodings out.
+    fn leave_out(&mut self, decodings: &'static [&'static str]) {
+        self.without = decodings;
     }
 
     /// Every rule.

@@ -1,13 +1,19 @@
 //! The scanner alone, for benches and fuzzing.
 
+use std::ops::Range;
+
 use super::{Budget, Scanner, Stream};
 use crate::crossing::{Direction, SurfaceKind};
 use crate::finding::Class;
 use crate::injection;
 use crate::rules::{PATTERNS, Pattern, RULES};
+use crate::views::{View, walk};
 
 /// Where a passage begins, its score, and its signals with what each was worth, the heaviest first.
 type Weighed = (usize, i32, Vec<(&'static str, i32)>);
+
+/// How deep a view is, its decodings, its length, and where in the body it came from.
+type Seen = (usize, Vec<&'static str>, usize, Range<usize>);
 
 /// The scanner without policy, session or verdict.
 #[derive(Debug)]
@@ -35,11 +41,41 @@ impl Probe {
         Some(out.into_iter().map(row).collect())
     }
 
-    /// A scanner that leaves one decoding out, by the name that findings give it.
-    pub fn without(decoding: &'static str) -> Self {
+    /// A scanner that leaves decodings out, by the names that findings give them.
+    pub fn without(decodings: &'static [&'static str]) -> Self {
         let mut scanner = Scanner::new([0; 32]);
-        scanner.leave_out(decoding);
+        scanner.leave_out(decodings);
         Self(scanner)
+    }
+
+    /// The rule and the decodings of all that a body shows; none if the work budget is spent.
+    pub fn decodings(
+        &self,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> Option<Vec<(&'static str, Vec<&'static str>)>> {
+        let (mut budget, mut out) = (Budget::default(), Vec::new());
+        self.0
+            .scan(SurfaceKind::Body, direction, bytes, &mut budget, &mut out)
+            .ok()?;
+        let row = |s: super::Sighting| (s.rule.id, s.via);
+        Some(out.into_iter().map(row).collect())
+    }
+
+    /// Each view of a body; none if the work budget is spent.
+    pub fn views(&self, bytes: &[u8]) -> Option<Vec<Seen>> {
+        let (mut budget, mut out) = (Budget::default(), Vec::new());
+        budget.earn(bytes.len());
+        let detectors = self.0.detectors();
+        let root = View::raw(bytes, false);
+        walk(root, &[], &mut budget, &mut |view, budget, clues| {
+            let origins = view.origins(0, view.bytes.len());
+            let (depth, len) = (view.depth(), view.bytes.len());
+            out.push((depth, origins.via, len, origins.start..origins.end));
+            detectors.detect(view, Direction::Outbound, budget, &mut Vec::new(), clues)
+        })
+        .ok()?;
+        Some(out)
     }
 
     /// The rules that a body in pieces shows; none if the work budget is spent.

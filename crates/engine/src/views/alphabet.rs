@@ -126,24 +126,32 @@ const PEEK_SYMBOLS: usize = 32;
 const LEAD_MAX: usize = 64;
 
 /// Compressed data and wide text in a run of base64, base32 or hexadecimal, which need not show text.
-pub(super) fn packed(bytes: &[u8], run: Range<usize>, clipped: bool) -> Option<Decoded> {
+pub(super) fn packed<'a>(
+    bytes: &'a [u8],
+    run: Range<usize>,
+    clipped: bool,
+) -> impl Iterator<Item = Decoded> + 'a {
     let is_joint = |at: &usize| matches!(bytes[at - 1], b'/' | b'+' | b'-' | b'_' | b'x');
     let joints = (run.start + 1..run.end.min(run.start + LEAD_MAX)).filter(is_joint);
     let marked = joints.filter(|at| may_be_marked(&bytes[*at..]));
-    let alphabets = [&BASE64_ANY, &HEX, &BASE32];
     let starts = std::iter::once(run.start).chain(marked);
-    let mut candidates = starts.flat_map(|start| alphabets.map(|alphabet| (start, alphabet)));
-    let (start, alphabet) = candidates.find(|(start, alphabet)| {
-        let symbols = (*start..run.end).take_while(|at| alphabet.value(bytes[*at]).is_some());
+    let candidates = starts.flat_map(move |start| {
+        [&BASE64_ANY, &HEX, &BASE32].map(|alphabet| (start..run.end, alphabet))
+    });
+    candidates.filter_map(move |(run, alphabet)| {
+        let is_symbol = |byte: u8| alphabet.value(byte).is_some();
+        let symbols = run.clone().take_while(|at| is_symbol(bytes[*at]));
         let peek = alphabet.decode(bytes, symbols.take(PEEK_SYMBOLS));
-        is_data(peek.bytes())
-    })?;
-    let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t');
-    let is_part = |byte: u8| alphabet.value(byte).is_some() || is_break(byte);
-    let rest = (start..run.end).take_while(|at| is_part(bytes[*at]));
-    let symbols = rest.filter(|at| alphabet.value(bytes[*at]).is_some());
-    let output = alphabet.decode(bytes, symbols);
-    Some(output.decoded(alphabet.name, run.end, clipped))
+        if !is_data(peek.bytes()) {
+            return None;
+        }
+        let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t');
+        let rest = run.clone();
+        let rest = rest.take_while(|at| is_symbol(bytes[*at]) || is_break(bytes[*at]));
+        let symbols = rest.filter(|at| is_symbol(bytes[*at]));
+        let output = alphabet.decode(bytes, symbols);
+        Some(output.decoded(alphabet.name, run.end, clipped))
+    })
 }
 
 /// How the marks of compressed data and of zlib's usual header begin in base64, hexadecimal and
@@ -229,13 +237,18 @@ pub(super) fn grouped(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Dec
         {
             continue;
         }
-        // Words before it may be taken for groups: one of the phases is right all the same.
-        for phase in 0..8usize >> alphabet.bits.trailing_zeros() {
-            let output = alphabet.decode(bytes, groups.symbols.iter().skip(phase).copied());
-            if has_text(output.bytes()) || is_data(output.bytes()) {
-                found.push(output.decoded(alphabet.name, groups.end, clipped));
-            }
-        }
+        // Words before it may be taken for groups: one of the phases is right all the same, and shows
+        // more text than the others.
+        let phases = 0..8usize >> alphabet.bits.trailing_zeros();
+        let outputs = phases
+            .map(|phase| alphabet.decode(bytes, groups.symbols.iter().skip(phase).copied()))
+            .filter(|output| has_text(output.bytes()) || compressed::begins(output.bytes()));
+        let shown = |output: &Output| {
+            let bytes = output.bytes().iter();
+            bytes.filter(|b| matches!(b, b' '..=b'~')).count()
+        };
+        let best = outputs.max_by_key(shown);
+        found.extend(best.map(|output| output.decoded(alphabet.name, groups.end, clipped)));
     }
     (groups.end, found)
 }
@@ -266,6 +279,12 @@ impl Groups {
                 .position(|b| is_symbol(*b))?;
         let separator = &bytes[gap..next];
         if separator.is_empty() || separator.contains(&b'=') {
+            return None;
+        }
+        // Words of text are not all of one length.
+        let len = row(next);
+        let after = next + len + separator.len();
+        if len == 0 || bytes.get(next + len..after) != Some(separator) || row(after) != len {
             return None;
         }
         let least = first.saturating_sub(GROUPED_MAX);

@@ -67,7 +67,7 @@ static OF: [u8; 256] = {
 
 /// Whether four bytes of ASCII may begin with this digit: those of 0x20202020 to 0x7e7e7e7e do, and
 /// those that begin with white space.
-fn may_begin_text(digit: u8) -> bool {
+const fn may_begin_text(digit: u8) -> bool {
     matches!(digit, 2..=4 | 10..=40)
 }
 
@@ -75,22 +75,76 @@ fn may_begin_text(digit: u8) -> bool {
 #[derive(Default)]
 pub(super) struct Seen([usize; 3]);
 
+/// So many groups from a place on must begin as text does before more is looked at: that is soon
+/// told of code, which has no spaces either.
+const AHEAD_GROUPS: usize = 4;
+
+/// The alphabets, a bit each, in which text may go on from a place.
+fn ahead(bytes: &[u8], at: usize) -> u8 {
+    let Some(ahead) = bytes.get(at..at + AHEAD_GROUPS * GROUP) else {
+        return 0;
+    };
+    let mut all = u8::MAX;
+    for byte in ahead {
+        all &= OF[usize::from(*byte)];
+        if all == 0 {
+            return 0;
+        }
+    }
+    let phase = |phase: usize| {
+        let firsts = ahead[phase..].iter().step_by(GROUP);
+        firsts.fold(all, |all, byte| all & FIRST[usize::from(*byte)])
+    };
+    (0..GROUP).fold(0, |found, from| found | phase(from))
+}
+
+/// For each byte the alphabets in which it may begin a group of text, a bit each.
+static FIRST: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < ALPHABETS.len() {
+        let mut byte = 0;
+        while byte < 256 {
+            if may_begin_text(ALPHABETS[index].values[byte]) {
+                table[byte] |= 1 << index;
+            }
+            byte += 1;
+        }
+        index += 1;
+    }
+    table
+};
+
 /// A line of at least so many symbols may go on in the next one.
 const WRAP_MIN: usize = 40;
 
 /// Decodes what stands around a place, where it was not yet seen.
 pub(super) fn decode(bytes: &[u8], at: usize, clipped: bool, seen: &mut Seen) -> Vec<Decoded> {
     let mut found = Vec::new();
+    let ahead = ahead(bytes, at);
+    if ahead == 0 {
+        return found;
+    }
     for (index, (alphabet, seen)) in ALPHABETS.iter().zip(&mut seen.0).enumerate() {
         let is_symbol = |byte: u8| OF[usize::from(byte)] & 1 << index != 0;
-        if at < *seen || !is_symbol(bytes[at]) {
+        if at < *seen || ahead & 1 << index == 0 {
             continue;
         }
         let places = symbols(bytes, at, is_symbol);
         *seen = places.last().map_or(at, |last| last + 1);
         if places.len() >= GROUPS_MIN * GROUP {
             let phases = (0..GROUP).map(|phase| &places[phase..]);
-            found.extend(phases.filter_map(|places| text(bytes, places, alphabet, clipped)));
+            let mut stretches: Vec<_> = phases
+                .map(|places| stretch(bytes, places, alphabet))
+                .collect();
+            // Only the longest, so that what repeats itself does not read in every phase.
+            stretches.sort_by_key(|places| std::cmp::Reverse(places.len()));
+            let most = places.len() * 3 / 4;
+            let mut texts = stretches
+                .iter()
+                .take_while(|stretch| stretch.len() >= most)
+                .filter_map(|places| text(bytes, places, alphabet, clipped));
+            found.extend(texts.next());
         }
     }
     found
@@ -125,8 +179,8 @@ fn symbols(bytes: &[u8], at: usize, is_symbol: impl Fn(u8) -> bool) -> Vec<usize
     }
 }
 
-/// The longest stretch of groups, from the first symbol on, that may be text, decoded.
-fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> Option<Decoded> {
+/// The longest stretch of groups, from the first symbol on, that may be text.
+fn stretch<'p>(bytes: &[u8], places: &'p [usize], alphabet: &Alphabet) -> &'p [usize] {
     let value = |index: usize| alphabet.values[usize::from(bytes[places[index]])];
     let (mut best, mut first) = (0..0, 0);
     for index in (0..places.len()).step_by(GROUP) {
@@ -137,11 +191,18 @@ fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> O
         }
     }
     let end = places.len().min(best.end + GROUP - 1);
-    if best.is_empty() || end - best.start < GROUPS_MIN * GROUP - 1 {
+    &places[best.start..end.max(best.start)]
+}
+
+/// What the symbols decode to, if they are enough and it is text.
+fn text(bytes: &[u8], places: &[usize], alphabet: &Alphabet, clipped: bool) -> Option<Decoded> {
+    let value = |index: usize| alphabet.values[usize::from(bytes[places[index]])];
+    let end = places.len();
+    if end < GROUPS_MIN * GROUP - 1 {
         return None;
     }
     let mut output = Output::default();
-    for from in (best.start..end).step_by(GROUP) {
+    for from in (0..end).step_by(GROUP) {
         let to = end.min(from + GROUP);
         // A short group is filled up with the last symbol, and yields fewer bytes.
         let digits = (from..from + GROUP).map(|index| if index < to { value(index) } else { 84 });

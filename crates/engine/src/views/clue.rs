@@ -24,3 +24,28 @@ pub(crate) enum ClueKind {
     /// Compressed data whose mark is text.
     Packed,
 }
+
+impl ClueKind {
+    /// Whether a view is another spelling of all of another, of which one at a time is made.
+    pub(super) fn is_spelling(self) -> bool {
+        match self {
+            Self::Rot13 | Self::Rot47 | Self::Reversed | Self::Swapped | Self::Respelt => true,
+            Self::Quoted | Self::Uuencode | Self::Punycode | Self::Utf7 | Self::Packed => false,
+        }
+    }
+
+    /// Whether one of the literals that the gate met in any case stands there as it should.
+    pub(crate) fn is_met(self, literals: &[&str], view: &[u8], at: usize) -> bool {
+        let met = |literal: &&str| view[at..].starts_with(literal.as_bytes());
+        let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let before = at.checked_sub(1).and_then(|at| view.get(at));
+        match self {
+            Self::Rot13 => !is_word(before) && literals.iter().any(met),
+            Self::Reversed => literals
+                .iter()
+                .any(|literal| met(&literal) && !is_word(view.get(at + literal.len()))),
+            Self::Rot47 | Self::Utf7 | Self::Packed => literals.iter().any(met),
+            Self::Swapped | Self::Respelt | Self::Quoted | Self::Uuencode | Self::Punycode => true,
+        }
+    }
+}

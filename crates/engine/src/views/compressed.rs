@@ -218,8 +218,7 @@ pub(super) fn decode(
             }
         }
     }
-    let is_sure =
-        !matches!(format, Format::Zlib | Format::Deflate) || has_text(&out) || begins(&out);
+    let is_sure = format != Format::Deflate || has_text(&out) || begins(&out);
     Ok((!out.is_empty() && is_sure).then_some(Decoded {
         name: format.name(),
         bytes: out,

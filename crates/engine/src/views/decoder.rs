@@ -22,7 +22,8 @@ pub(super) fn grow(branches: &mut Branches<'_, '_, '_>, clues: &[Clue]) -> Grown
     for (index, clue) in clues.iter().enumerate() {
         // Clues of a kind come together, and the first of these goes for all that follows.
         let is_first = index == 0 || clues[index - 1].kind != clue.kind;
-        if is_first || clue.kind != ClueKind::Quoted {
+        let is_again = branches.view.is_respelt && clue.kind.is_spelling();
+        if (is_first || clue.kind != ClueKind::Quoted) && !is_again {
             by_clue(branches, clue)?;
         }
     }
@@ -32,7 +33,7 @@ pub(super) fn grow(branches: &mut Branches<'_, '_, '_>, clues: &[Clue]) -> Grown
 /// What a run may hold beside base64, base32 and hexadecimal of text.
 pub(super) fn by_run(branches: &mut Branches<'_, '_, '_>, run: &Range<usize>) -> Grown {
     let (bytes, clipped) = (branches.bytes(), branches.is_clipped());
-    if let Some(decoded) = alphabet::packed(bytes, run.clone(), clipped) {
+    for decoded in alphabet::packed(bytes, run.clone(), clipped) {
         branches.add(decoded)?;
     }
     for decoded in alphabet::rare32(bytes, run.clone(), clipped) {

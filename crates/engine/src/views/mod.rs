@@ -46,6 +46,8 @@ pub(crate) struct View<'a> {
     pub(crate) literals: Literals,
     origin: Origin<'a>,
     depth: usize,
+    /// Whether it, or a view that it came from, is another spelling of a whole: one in a row is made.
+    is_respelt: bool,
     /// Whether the parent was cut off before this view's first or after its last byte.
     clipped: bool,
 }
@@ -85,6 +87,7 @@ impl<'a> View<'a> {
             literals: Literals::default(),
             origin: Origin::Raw,
             depth: 0,
+            is_respelt: false,
             clipped,
         }
     }
@@ -164,11 +167,11 @@ impl<'a> View<'a> {
 type Visit<'v> =
     &'v mut dyn FnMut(&mut View<'_>, &mut Budget, &mut Vec<Clue>) -> Result<(), BudgetSpent>;
 
-/// Walks every view of `root`, itself first, each distinct one once. The decoding named `without`
-/// is left out.
+/// Walks every view of `root`, itself first, each distinct one once. The decodings named in
+/// `without` are left out.
 pub(crate) fn walk(
     root: View<'_>,
-    without: Option<&'static str>,
+    without: &'static [&'static str],
     budget: &mut Budget,
     visit: Visit<'_>,
 ) -> Result<(), BudgetSpent> {
@@ -185,7 +188,7 @@ struct Walk<'v> {
     seen: HashSet<u64>,
     /// Drawn anew for each walk: no content can be made to look like other content.
     keys: RandomState,
-    without: Option<&'static str>,
+    without: &'static [&'static str],
     visit: Visit<'v>,
 }
 
@@ -257,7 +260,7 @@ impl Walk<'_> {
     }
 
     fn is_without(&self, names: &[&'static str]) -> bool {
-        self.without.is_some_and(|without| names.contains(&without))
+        names.iter().any(|name| self.without.contains(name))
     }
 
     fn child(
@@ -268,6 +271,10 @@ impl Walk<'_> {
         clipped: bool,
         budget: &mut Budget,
     ) -> Result<(), BudgetSpent> {
+        let is_spelling = match &origin {
+            Origin::Grown { name, .. } => respell::NAMES.contains(name),
+            Origin::Raw | Origin::Plain { .. } | Origin::Decoded { .. } => false,
+        };
         let bytes = Cow::Owned(bytes);
         self.view(
             View {
@@ -275,6 +282,7 @@ impl Walk<'_> {
                 literals: Literals::default(),
                 origin,
                 depth: parent.depth + 1,
+                is_respelt: parent.is_respelt || is_spelling,
                 clipped,
             },
             budget,

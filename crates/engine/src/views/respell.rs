@@ -9,6 +9,9 @@ use super::branch::{Decoded, Output, Places};
 
 include!(concat!(env!("OUT_DIR"), "/lexicon.rs"));
 
+/// The names of all of these.
+pub(super) const NAMES: [&str; 5] = ["rot13", "rot47", "reversed", "swapped-case", "respelt"];
+
 /// A passage with each byte replaced by another.
 pub(super) fn replaced(
     bytes: &[u8],

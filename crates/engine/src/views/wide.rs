@@ -49,9 +49,10 @@ impl Form {
     }
 }
 
-/// Whether content begins as wide text does.
+/// Whether content begins as wide text does that has a mark, or zero bytes.
 pub(super) fn begins(bytes: &[u8]) -> bool {
-    form(bytes).is_some()
+    let has_mark = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    has_mark || (bytes.iter().take(4).any(|byte| *byte == 0) && form(bytes).is_some())
 }
 
 /// Decodes content that begins as wide text does.

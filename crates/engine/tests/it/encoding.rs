@@ -110,7 +110,7 @@ encodings! {
     "gzip" "gzip" Bytes Bytes |b| read(flate2::read::GzEncoder::new(b, Compression::best()));
     "zlib" "zlib" Bytes Bytes |b| read(flate2::read::ZlibEncoder::new(b, Compression::best()));
     "DEFLATE" "deflate" Ascii Bytes |b| read(flate2::read::DeflateEncoder::new(b, Compression::best()));
-    "zstd" "zstd" Bytes Bytes |b| ruzstd::encoding::compress_to_vec(b, ruzstd::encoding::CompressionLevel::Fastest);
+    "zstd" "zstd" Ascii Bytes |b| zstd(b);
     "bzip2" "bzip2" Bytes Bytes |b| read(bzip2::read::BzEncoder::new(b, bzip2::Compression::best()));
     "xz" "xz" Bytes Bytes |b| xz(b);
     "ZIP" "zip" Bytes Bytes |b| zip(b);
@@ -359,6 +359,13 @@ fn read(mut reader: impl Read) -> Vec<u8> {
     let mut out = Vec::new();
     reader.read_to_end(&mut out).expect("memory can be read");
     out
+}
+
+/// After enough prose that it does not pay to store the bytes as they are.
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let prose = "The river is quiet today and the boats are tied to the pier.\n".repeat(8);
+    let content = wrap(prose.as_bytes(), bytes, b"");
+    ruzstd::encoding::compress_to_vec(&content[..], ruzstd::encoding::CompressionLevel::Fastest)
 }
 
 fn xz(bytes: &[u8]) -> Vec<u8> {

@@ -51,3 +51,58 @@ fn views() {
 fn policy_file() {
     over_seeds("policy_file", invariants::policy_file);
 }
+
+#[test]
+fn alphabets() {
+    over_seeds("alphabets", invariants::alphabets);
+}
+
+#[test]
+fn base85() {
+    over_seeds("base85", invariants::base85);
+}
+
+#[test]
+fn numbers() {
+    over_seeds("numbers", invariants::numbers);
+}
+
+#[test]
+fn compressed() {
+    over_seeds("compressed", invariants::compressed);
+}
+
+#[test]
+fn escapes() {
+    over_seeds("escapes", invariants::escapes);
+}
+
+#[test]
+fn mail() {
+    over_seeds("mail", invariants::mail);
+}
+
+#[test]
+fn wide() {
+    over_seeds("wide", invariants::wide);
+}
+
+#[test]
+fn hidden() {
+    over_seeds("hidden", invariants::hidden);
+}
+
+#[test]
+fn spellings() {
+    over_seeds("spellings", invariants::spellings);
+}
+
+#[test]
+fn radix() {
+    over_seeds("radix", invariants::radix);
+}
+
+#[test]
+fn literals() {
+    over_seeds("literals", invariants::literals);
+}
