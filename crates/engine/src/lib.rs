@@ -37,5 +37,6 @@ pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Proble
 pub use rules::{Origin, Rule, RuleDirection};
 #[doc(hidden)]
 pub use scan::Probe;
+pub use scan::{BudgetSpent, FileFinding, FileScan, FileScanner};
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};

@@ -14,8 +14,9 @@ pub(crate) struct Budget {
 }
 
 /// The work budget ended before the content was judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BudgetSpent;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("judging it would cost more work than its size allows")]
+pub struct BudgetSpent;
 
 impl Default for Budget {
     fn default() -> Self {

@@ -1,6 +1,7 @@
 //! Scans surfaces and streams: what the rest of the engine calls.
 
 mod budget;
+mod file;
 mod inflate;
 mod opaque;
 mod probe;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub(crate) use budget::{Budget, BudgetSpent};
+pub(crate) use budget::Budget;
+pub use budget::BudgetSpent;
+pub use file::{FileFinding, FileScan, FileScanner};
 pub use probe::Probe;
 #[allow(unused_imports)]
 pub(crate) use stream::Stream;

@@ -5,6 +5,7 @@ mod corpus;
 mod docs;
 mod encoding;
 mod encodings;
+mod files;
 mod host;
 mod policy;
 mod prose;
