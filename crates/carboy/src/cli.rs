@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Proxy(ProxyArgs),
     /// Judge a URL or a text without sending it anywhere
     Check(CheckArgs),
+    /// Look for credentials and personal data in files, git history and patches
+    Scan(ScanArgs),
     /// Validate and print policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -210,6 +213,95 @@ pub(crate) struct CheckWhat {
     /// A file, judged as a body
     #[arg(long, value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Files and directories, or - for standard input; with --git and --staged, what to look at in
+    /// the repository [default: the current directory, or all of the repository]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Scan what each commit of a range adds, such as main..HEAD; --all takes every commit
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, group = "what")]
+    pub(crate) git: Option<String>,
+    /// Scan what is staged for the next commit
+    #[arg(long, group = "what")]
+    pub(crate) staged: bool,
+    /// Scan what a unified diff adds; - reads it from standard input
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath, group = "what")]
+    pub(crate) diff: Option<PathBuf>,
+    /// The repository of --git, --staged and --install-hook
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) repo: PathBuf,
+    /// What to look for (repeatable) [default: secret, personal]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CLASS")]
+    pub(crate) class: Vec<ScanClass>,
+    /// The least severity for which the scan fails
+    #[arg(long, value_enum, default_value_t, value_name = "SEVERITY")]
+    pub(crate) fail_on: FailOn,
+    /// Leave out what a pattern in the form of .gitignore matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Scan also what .gitignore and .ignore files name
+    #[arg(long)]
+    pub(crate) no_ignore: bool,
+    /// Do not fail for the findings that this file has
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Write all findings to a file for --baseline, and do not fail
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) write_baseline: Option<PathBuf>,
+    /// How many threads scan [default: as many as there are cores]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: ScanFormat,
+    /// Install a git hook that scans each commit before it is made, and scan nothing
+    #[arg(long, conflicts_with_all = ["paths", "what", "baseline", "write_baseline"])]
+    pub(crate) install_hook: bool,
+    /// Replace another pre-commit hook
+    #[arg(long, requires = "install_hook")]
+    pub(crate) force: bool,
+}
+
+/// A class of findings that files can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScanClass {
+    /// Credentials and keys
+    Secret,
+    /// Card numbers, IBANs, social security numbers
+    Personal,
+    /// Instructions aimed at an agent that reads the files
+    Injection,
+}
+
+/// The least severity for which a scan fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Also what is worth a record only, such as published example keys
+    Low,
+    /// What is worth a look
+    Medium,
+    /// Leaks and attacks
+    #[default]
+    High,
+    /// Leaks that give away much
+    Critical,
+    /// Nothing: all findings are printed
+    Never,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ScanFormat {
+    /// A line for each finding that fails
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// SARIF 2.1.0, for code scanning services
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]

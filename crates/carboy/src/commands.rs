@@ -8,6 +8,7 @@ mod policy;
 mod proxy;
 mod receipts;
 mod run;
+mod scan;
 #[cfg(target_os = "linux")]
 mod selftest;
 
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Selftest(args) => selftest::run(&args),
         Command::Ca(command) => ca::run(&command),
         Command::Check(args) => check::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Proxy(args) => proxy::run(&args),
         Command::Demo(args) => demo::run(&args),
