@@ -14,6 +14,7 @@ mod offline;
 #[path = "../../src/origin.rs"]
 mod origin;
 mod proxy;
+mod scan;
 mod shows;
 mod support;
 mod terminal;

@@ -39,9 +39,9 @@ pub(crate) enum Event<'a> {
 ///
 /// # Errors
 /// When it is no patch, or is broken off, or a handler fails.
-pub(crate) fn read<'h>(
+pub(crate) fn read(
     patch: impl Read,
-    handler: &'h mut dyn FnMut(Event<'_>) -> Result<()>,
+    handler: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut reader = Patch {
         lines: BufReader::with_capacity(PART_BYTES_MAX as usize, patch),

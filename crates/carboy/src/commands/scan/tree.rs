@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::archive;
@@ -24,19 +24,18 @@ pub(crate) fn scan(
     paths: &[PathBuf],
     no_ignore: bool,
 ) -> Result<()> {
-    let is_input = |path: &&PathBuf| path.as_os_str() == "-";
-    for path in paths.iter().filter(|path| !is_input(path)) {
-        if let Err(error) = fs::symlink_metadata(path) {
-            bail!("cannot read {}: {error}", path.display());
+    let (input, paths): (Vec<_>, Vec<_>) = paths.iter().partition(|path| path.as_os_str() == "-");
+    let mut walk = WalkBuilder::empty();
+    for path in paths {
+        let named = fs::symlink_metadata(path);
+        let named = named.with_context(|| format!("cannot read {}", path.display()))?;
+        if !search.exclusion.covers_named(plain(path), named.is_dir()) {
+            walk.add(path);
         }
     }
-    if paths.iter().any(|path| is_input(&path)) {
+    if !input.is_empty() {
         let source = Source::file("-".into());
         archive::scan_stream(search, &source, &mut io::stdin().lock());
-    }
-    let mut walk = WalkBuilder::empty();
-    for path in paths.iter().filter(|path| !is_input(path)) {
-        walk.add(path);
     }
     let exclusion = Arc::clone(&search.exclusion);
     walk.threads(threads)
@@ -50,10 +49,7 @@ pub(crate) fn scan(
         .filter_entry(move |entry| {
             let path = plain(entry.path());
             let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-            match entry.depth() {
-                0 => !exclusion.covers_named(path, is_dir),
-                _ => entry.file_name() != GIT_DIR && !exclusion.covers(path, is_dir),
-            }
+            entry.file_name() != GIT_DIR && !exclusion.covers(path, is_dir)
         });
     walk.build_parallel().run(|| {
         Box::new(|entry| {

@@ -46,7 +46,7 @@ fn lines_of_a_hunk_are_never_taken_for_heads() {
 #[test]
 fn a_merge_adds_what_no_parent_had() {
     check(
-        "diff --cc m\nindex 1,2..3\n--- a/m\n+++ b/m\n@@@ -1,2 -1,2 +1,3 @@@\n  both\n- ours\n -theirs\n++evil\n+ ours\n",
+        "diff --cc m\nindex 1,2..3\n--- a/m\n+++ b/m\n@@@ -1,2 -1,3 +1,3 @@@\n  both\n- ours\n -theirs\n++evil\n+ ours\n",
         "F m 3\nH 2 \n+ \"evil\\n\"\n",
     );
 }
