@@ -29,5 +29,17 @@ pub(crate) fn run(groups: &[String]) -> Result<()> {
         "--",
     ]);
     gate.args(groups);
-    step("the gate beside direct", gate)
+    step("the gate beside direct", gate)?;
+    if groups.is_empty() {
+        let scan = [
+            "bench",
+            "--locked",
+            "--package",
+            "carboy",
+            "--bench",
+            "scan",
+        ];
+        step("a tree scanned beside read", cargo(&scan))?;
+    }
+    Ok(())
 }

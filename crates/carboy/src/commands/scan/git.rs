@@ -122,7 +122,8 @@ impl Repository {
         child.run(|mut stdout| Ok(stdout.read_to_end(&mut output).map(drop)?))?;
         let path = output.strip_suffix(b"\n").unwrap_or(&output);
         let path: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
-        Ok(self.dir.join(path))
+        let path = self.dir.join(path);
+        Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
     }
 
     fn scan_output(&self, search: &Search, threads: usize, command: &mut Command) -> Result<()> {

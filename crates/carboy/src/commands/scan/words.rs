@@ -61,7 +61,7 @@ fn line(judged: &Judged, paint: Paint) -> String {
     line
 }
 
-/// What failed, in one sentence, and how to go on.
+/// What failed, and how to go on.
 pub(crate) fn summary(report: &Report) -> String {
     let mut failing = report.failing();
     let number = failing.by_ref().count() as u64 + report.totals.findings_more;
@@ -82,8 +82,8 @@ pub(crate) fn summary(report: &Report) -> String {
         }
     }
     text.push_str(
-        ". A credential that was shared must be revoked. What is none: write carboy:allow RULE: REASON \
-         in a comment on its line or the one above, or add it to a baseline with --write-baseline",
+        "\n        Revoke what was shared. For what is no leak, write carboy:allow RULE: REASON in a comment\n        \
+         on its line or the one above, or add all to a baseline: --write-baseline FILE",
     );
     text
 }

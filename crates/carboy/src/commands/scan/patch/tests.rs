@@ -125,3 +125,19 @@ fn what_is_no_patch_is_an_error() {
     }
     check("", "");
 }
+
+#[test]
+fn no_patch_is_read_past_its_end() {
+    let patch = "\0c0ffee 2026-01-02T03:04:05Z Ann\nTitle\n\0\ndiff --git a/f b/f\nindex 1..2\n--- a/f\n\
+                 +++ \"b/\\303\\244\"\n@@ -1,2 +1,3 @@\n one\n+two\n-x\n+y\n\\ No newline\ndiff --cc m\n\
+                 --- a/m\n+++ b/m\n@@@ -1 -1 +1,2 @@@\n  a\n++b\nBinary files a/p and b/p differ\n";
+    let whole = told(patch).expect("it is a patch");
+    let mut broken = 0;
+    for at in 0..patch.len() {
+        for sign in ["", "\n", "\0", "@", "+", "-", " ", "9", "\"", "\\", "ä"] {
+            let changed = format!("{}{sign}{}", &patch[..at], &patch[at + 1..]);
+            broken += usize::from(told(&changed).as_ref() != Ok(&whole));
+        }
+    }
+    assert!(broken > patch.len(), "most changes are seen");
+}
