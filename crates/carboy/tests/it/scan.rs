@@ -1,7 +1,7 @@
 //! `carboy scan`: files, archives, history, patches, and what it says of them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -283,6 +283,32 @@ fn standard_input_is_a_file() {
     let output = Tree::new(&[]).scan_input(&["-", "--format", "json"], token().as_bytes());
     expect_code(&output, 1);
     assert_eq!(rows(&output), ["-:1 github-token new"]);
+}
+
+#[test]
+fn a_long_scan_tells_a_terminal_how_far_it_is() {
+    let tree = Tree::new(&[("a", "clean\n")]);
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut command = tree.0.carboy();
+    command.args(["scan", "-", "a"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(terminal.slave);
+    let mut child = command.spawn().unwrap();
+    // The command holds the other side too while it is here.
+    drop(command);
+    let mut screen = fs::File::from(terminal.master);
+    let (mut said, mut buffer) = (String::new(), [0; 1024]);
+    // Its input stays open until it has said something.
+    let mut input = child.stdin.take();
+    while let Ok(length @ 1..) = screen.read(&mut buffer) {
+        said.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        input = None;
+    }
+    expect_code(&child.wait_with_output().unwrap(), 0);
+    assert!(
+        input.is_none() && said.contains("carboy: 0 files, 0 MB, 0 findings"),
+        "{said:?}"
+    );
+    assert!(said.ends_with("\r\x1b[K"), "the line is wiped: {said:?}");
 }
 
 #[test]
