@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -22,8 +23,8 @@ pub(crate) const HOST_INTERNAL: &str = "host.internal";
 /// is an [`Host::Addr`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A DNS name.
-    Name(Box<str>),
+    /// A DNS name. It is shared: a crossing's target is known to many, and told to each.
+    Name(Arc<str>),
     /// An address.
     Addr(IpAddr),
 }
@@ -154,7 +155,7 @@ pub struct HostPattern {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Hosts {
-    Name(Box<str>),
+    Name(Arc<str>),
     Below(Box<str>),
     Net(IpNet),
 }
@@ -337,7 +338,7 @@ fn parse_name(text: &str) -> Result<Box<str>, PatternError> {
         return Err(PatternError::Star);
     }
     match Host::parse(text)? {
-        Host::Name(name) => Ok(name),
+        Host::Name(name) => Ok((*name).into()),
         Host::Addr(_) => Err(PatternError::Star),
     }
 }

@@ -48,7 +48,7 @@ impl Resolver {
             Host::Addr(addr) => return Ok(vec![*addr]),
             Host::Name(name) => name,
         };
-        if let Some(addresses) = self.table.entries.get(name) {
+        if let Some(addresses) = self.table.entries.get(&**name) {
             return Ok(addresses.clone());
         }
         let system = self.system.as_ref().map_err(|error| {
