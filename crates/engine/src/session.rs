@@ -30,7 +30,13 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct State {
     whole: Spent,
-    sites: HashMap<Box<str>, Site>,
+    sites: Sites,
+}
+
+#[derive(Debug, Default)]
+struct Sites {
+    known: HashMap<Box<str>, Site>,
+    /// Names below all of them together.
     names: usize,
 }
 
@@ -91,24 +97,31 @@ impl Session {
         now: Time,
     ) -> Result<(), OverLimit> {
         let at = now.elapsed;
-        let mut state = self.lock();
         let own = meter.of_window(&limits.site);
         let whole = meter.of_window(&limits.session);
-        if let Some(limit) = own {
-            let bucket = meter.of_spent(&mut state.site(site, at).spent);
+        if own.is_none() && whole.is_none() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let State {
+            whole: spent,
+            sites,
+        } = &mut *state;
+        let mut own = own.map(|limit| (limit, meter.of_spent(&mut sites.site(site, at).spent)));
+        if let Some((limit, bucket)) = &mut own {
             bucket
-                .check(limit, amount, at)
-                .map_err(|wait| meter.over("site", limit, wait))?;
+                .check(*limit, amount, at)
+                .map_err(|wait| meter.over("site", *limit, wait))?;
         }
         if let Some(limit) = whole {
-            let bucket = meter.of_spent(&mut state.whole);
+            let bucket = meter.of_spent(spent);
             bucket
                 .check(limit, amount, at)
                 .map_err(|wait| meter.over("session", limit, wait))?;
             bucket.level += amount as f64;
         }
-        if own.is_some() {
-            meter.of_spent(&mut state.site(site, at).spent).level += amount as f64;
+        if let Some((_, bucket)) = own {
+            bucket.level += amount as f64;
         }
         Ok(())
     }
@@ -126,8 +139,9 @@ impl Session {
         };
         let hash = self.hasher.hash_one(name);
         let mut state = self.lock();
-        let known = state.names;
-        let own = state.site(site, now.elapsed);
+        let sites = &mut state.sites;
+        let known = sites.names;
+        let own = sites.site(site, now.elapsed);
         let before = own.names.len();
         if now.elapsed.saturating_sub(own.names_since) >= NAMES_WINDOW {
             own.names.clear();
@@ -145,7 +159,7 @@ impl Session {
         }
         own.names.insert(hash);
         let after = own.names.len();
-        state.names = known + after - before;
+        sites.names = known + after - before;
         Ok(())
     }
 
@@ -156,38 +170,38 @@ impl Session {
     }
 }
 
-impl State {
+impl Sites {
     fn site(&mut self, site: &str, at: Duration) -> &mut Site {
-        if !self.sites.contains_key(site) {
-            if self.sites.len() >= SITES_MAX {
+        if !self.known.contains_key(site) {
+            if self.known.len() >= SITES_MAX {
                 self.forget_oldest();
             }
             let fresh = Site {
                 names_since: at,
                 ..Site::default()
             };
-            self.sites.insert(site.into(), fresh);
+            self.known.insert(site.into(), fresh);
         }
-        let own = self.sites.get_mut(site).expect("it was inserted above");
+        let own = self.known.get_mut(site).expect("it was inserted above");
         own.used = at;
         own
     }
 
     fn forget_oldest(&mut self) {
-        let mut used: Vec<_> = self.sites.values().map(|site| site.used).collect();
+        let mut used: Vec<_> = self.known.values().map(|site| site.used).collect();
         let half = used.len() / 2;
         let (_, median, _) = used.select_nth_unstable(half);
         let median = *median;
         let mut spare = SITES_MAX / 2;
-        self.sites.retain(|_, site| {
+        self.known.retain(|_, site| {
             let keep = site.used > median || (site.used == median && spare > 0);
             spare = spare.saturating_sub(usize::from(keep && site.used == median));
             keep
         });
-        if self.sites.len() >= SITES_MAX {
-            self.sites.clear();
+        if self.known.len() >= SITES_MAX {
+            self.known.clear();
         }
-        self.names = self.sites.values().map(|site| site.names.len()).sum();
+        self.names = self.known.values().map(|site| site.names.len()).sum();
     }
 }
 
@@ -299,11 +313,12 @@ mod tests {
             session.name(&site, "x", policy.limits(), at(0)).ok();
         }
         let state = session.lock();
-        assert!(state.sites.len() <= SITES_MAX);
+        assert!(state.sites.known.len() <= SITES_MAX);
         assert_eq!(
-            state.names,
+            state.sites.names,
             state
                 .sites
+                .known
                 .values()
                 .map(|site| site.names.len())
                 .sum::<usize>()
