@@ -5,7 +5,7 @@ use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use ::http::{HeaderMap, StatusCode, Uri, Version, request, response};
 use carboy_engine::{Fault, Scheme, Target};
 
-use super::target::{path_and_query, write_authority};
+use super::target::write_authority;
 
 /// The content codings whose content can be inspected.
 const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
@@ -244,7 +244,8 @@ fn upstream_uri(
     authority: &str,
     protocol: Protocol,
 ) -> Result<Uri, Fault> {
-    let path = PathAndQuery::try_from(path_and_query(head)).map_err(|_| bad_target())?;
+    let path = head.uri.path_and_query().cloned();
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut uri = ::http::uri::Parts::default();
     uri.path_and_query = Some(path);
     if protocol == Protocol::Http2 {

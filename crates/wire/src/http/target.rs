@@ -80,8 +80,8 @@ pub fn connect_target(head: &Parts) -> Result<Target, Fault> {
 pub fn absolute_url(head: &Parts, target: &Target) -> String {
     let path = path_and_query(head);
     let mut url = String::with_capacity(path.len() + 64);
-    // Writing to a string cannot fail.
-    let _ = write!(url, "{}://", target.scheme.as_str());
+    url.push_str(target.scheme.as_str());
+    url.push_str("://");
     write_authority(&mut url, target);
     if path != "*" {
         url.push_str(path);
@@ -96,7 +96,13 @@ pub(super) fn path_and_query(head: &Parts) -> &str {
 
 /// Appends `host` or `host:port`, the port only where it is not the scheme's own.
 pub(super) fn write_authority(out: &mut String, target: &Target) {
-    let _ = write!(out, "{}", target.host);
+    // Writing to a string cannot fail.
+    match &target.host {
+        Host::Name(name) => out.push_str(name),
+        Host::Addr(_) => {
+            let _ = write!(out, "{}", target.host);
+        }
+    }
     if default_port(target.scheme) != Some(target.port) {
         let _ = write!(out, ":{}", target.port);
     }
@@ -185,7 +191,9 @@ fn agree(source: &str, text: &str, target: &Target) -> Result<(), Fault> {
 }
 
 fn same_host(source: &str, host: &str, target: &Target) -> Result<(), Fault> {
-    if parse_host(host)? == target.host {
+    // Mostly it is spelt as names are kept, and need not be parsed to be the same.
+    let is_spelt_alike = matches!(&target.host, Host::Name(name) if **name == *host);
+    if is_spelt_alike || parse_host(host)? == target.host {
         return Ok(());
     }
     Err(mismatch(target, source, "another host"))
