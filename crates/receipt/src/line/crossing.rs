@@ -10,6 +10,13 @@ use super::{CrossingLine, INTEGER_MAX, encode};
 use crate::hex::DIGITS_MAX;
 use crate::record::{Decision, Direction, Target};
 
+/// A field's name as it stands in a line, written in one go.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
 /// Room for a line with ordinary names and no findings.
 const LINE_BYTES: usize = 768;
 
@@ -21,36 +28,36 @@ impl CrossingLine<'_> {
             start: out.len(),
             out,
         };
-        fields.optional("agent", self.agent.as_deref());
-        fields.optional("answers", self.answers.as_deref());
-        fields.optional("bottle", self.bottle.as_deref());
-        fields.number("bytes", self.bytes);
-        fields.text("crossing", &self.crossing);
-        fields.text("decision", decision(self.decision));
-        fields.text("direction", direction(self.direction));
-        fields.number("duration_us", self.duration_us);
+        fields.optional(key!("agent"), self.agent.as_deref());
+        fields.optional(key!("answers"), self.answers.as_deref());
+        fields.optional(key!("bottle"), self.bottle.as_deref());
+        fields.number(key!("bytes"), self.bytes);
+        fields.text(key!("crossing"), &self.crossing);
+        fields.plain(key!("decision"), decision(self.decision));
+        fields.plain(key!("direction"), direction(self.direction));
+        fields.number(key!("duration_us"), self.duration_us);
         if !self.findings.is_empty() {
-            fields.value("findings", &self.findings);
+            fields.value(key!("findings"), &self.findings);
         }
-        fields.text("id", &self.id);
-        fields.text("kind", "crossing");
-        fields.optional("method", self.method.as_deref());
-        fields.optional("path", self.path.as_deref());
-        fields.text("policy", self.policy.digits(&mut [0; DIGITS_MAX]));
-        fields.text("prev", self.prev.digits(&mut [0; DIGITS_MAX]));
-        fields.optional("reason", self.reason.as_deref());
-        fields.optional("rule", self.rule.as_deref());
-        fields.number("seq", self.seq);
+        fields.text(key!("id"), &self.id);
+        fields.plain(key!("kind"), "crossing");
+        fields.optional(key!("method"), self.method.as_deref());
+        fields.optional(key!("path"), self.path.as_deref());
+        fields.plain(key!("policy"), self.policy.digits(&mut [0; DIGITS_MAX]));
+        fields.plain(key!("prev"), self.prev.digits(&mut [0; DIGITS_MAX]));
+        fields.optional(key!("reason"), self.reason.as_deref());
+        fields.optional(key!("rule"), self.rule.as_deref());
+        fields.number(key!("seq"), self.seq);
         if let Some(shadow) = &self.shadow {
-            fields.value("shadow", shadow);
+            fields.value(key!("shadow"), shadow);
         }
         fields.target(&self.target);
-        self.time.with_text(|text| fields.text("time", text));
+        self.time.with_text(|text| fields.plain(key!("time"), text));
         if let Some(upstream) = self.upstream {
-            fields.key("upstream");
+            fields.key(key!("upstream"));
             write!(fields.out, "\"{upstream}\"").expect("writing to memory does not fail");
         }
-        fields.number("v", self.v);
+        fields.number(key!("v"), self.v);
         fields.end();
     }
 }
@@ -62,36 +69,40 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn key(&mut self, name: &'static str) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    fn key(&mut self, key: &'static str) {
+        self.out.extend_from_slice(key.as_bytes());
     }
 
-    fn value<T: serde::Serialize>(&mut self, name: &'static str, value: &T) {
-        self.key(name);
+    fn value<T: serde::Serialize>(&mut self, key: &'static str, value: &T) {
+        self.key(key);
         encode(value, self.out);
     }
 
-    fn optional(&mut self, name: &'static str, text: Option<&str>) {
+    fn optional(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
-            self.text(name, text);
+            self.text(key, text);
         }
     }
 
-    fn text(&mut self, name: &'static str, text: &str) {
-        if !is_plain(text) {
-            return self.value(name, &text);
+    fn text(&mut self, key: &'static str, text: &str) {
+        if is_plain(text) {
+            self.plain(key, text);
+        } else {
+            self.value(key, &text);
         }
-        self.key(name);
+    }
+
+    /// A text that JSON writes as it is.
+    fn plain(&mut self, key: &'static str, text: &str) {
+        self.key(key);
         self.out.push(b'"');
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'"');
     }
 
     /// An integer, at most [`INTEGER_MAX`].
-    fn number(&mut self, name: &'static str, number: u64) {
-        self.key(name);
+    fn number(&mut self, key: &'static str, number: u64) {
+        self.key(key);
         let mut digits = [0; 20];
         let mut at = digits.len();
         let mut left = number.min(INTEGER_MAX);
@@ -107,14 +118,14 @@ impl Fields<'_> {
     }
 
     fn target(&mut self, target: &Target<'_>) {
-        self.key("target");
+        self.key(key!("target"));
         let mut fields = Fields {
             start: self.out.len(),
             out: self.out,
         };
-        fields.text("host", &target.host);
-        fields.number("port", target.port.into());
-        fields.text("scheme", &target.scheme);
+        fields.text(key!("host"), &target.host);
+        fields.number(key!("port"), target.port.into());
+        fields.text(key!("scheme"), &target.scheme);
         fields.end();
     }
 
