@@ -227,7 +227,7 @@ fn reverse(gate: &Arc<Gate>, question: &Question, address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn open(gate: &Arc<Gate>, question: &Question, host: Host) -> Result<Pass, Refused> {
+fn open(gate: &Arc<Gate>, question: &Question, host: Host) -> Result<Box<Pass>, Refused> {
     let mut pass = gate.open(crossing(&target(host)))?;
     pass.push(Surface {
         kind: SurfaceKind::Host,

@@ -1,5 +1,6 @@
 //! The one place where engine, session, resolver, metrics and receipts meet.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,8 +126,10 @@ pub struct Pass {
     id: CrossingId,
     kind: CrossingKind,
     target: Target,
-    method: Option<Box<str>>,
+    method: Option<Cow<'static, str>>,
     opened: Time,
+    /// The time as far as the crossing knows it; see [`Pass::push`].
+    now: Time,
     bytes: u64,
     path: Option<Box<str>>,
     upstream: Option<SocketAddr>,
@@ -142,14 +145,14 @@ pub(crate) struct Asked {
     /// The response's kind.
     kind: CrossingKind,
     target: Target,
-    method: Option<Box<str>>,
+    method: Option<Cow<'static, str>>,
     /// What the request's receipt leaves out; empty until where it goes has been judged.
     withheld: Arc<OnceLock<Withhold>>,
 }
 
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly all passes are open; a box would be an allocation for each"
+    reason = "nearly all passes are open, and a pass is boxed as it is"
 )]
 enum State {
     Open(Inspection),
@@ -185,11 +188,12 @@ impl Gate {
         }))
     }
 
-    /// Opens a crossing: its target, host lists and budgets are judged at once.
+    /// Opens a crossing: its target, host lists and budgets are judged at once. The pass is boxed,
+    /// since it is large and goes from hand to hand.
     ///
     /// # Errors
     /// The refusal, whose receipt is written.
-    pub fn open(self: &Arc<Self>, crossing: Crossing<'_>) -> Result<Pass, Refused> {
+    pub fn open(self: &Arc<Self>, crossing: Crossing<'_>) -> Result<Box<Pass>, Refused> {
         let (mut pass, step) = self.admit(crossing);
         pass.take_step(step)?;
         Ok(pass)
@@ -293,7 +297,7 @@ impl Gate {
     }
 
     /// Opens the crossing of a response.
-    pub(crate) fn open_answer(self: &Arc<Self>, asked: &Asked) -> Result<Pass, Refused> {
+    pub(crate) fn open_answer(self: &Arc<Self>, asked: &Asked) -> Result<Box<Pass>, Refused> {
         let (mut pass, step) = self.admit(asked.crossing());
         pass.answers = Some(asked.clone());
         pass.take_step(step)?;
@@ -307,12 +311,12 @@ impl Gate {
         pass.fail(fault)
     }
 
-    fn admit(self: &Arc<Self>, crossing: Crossing<'_>) -> (Pass, Step) {
+    fn admit(self: &Arc<Self>, crossing: Crossing<'_>) -> (Box<Pass>, Step) {
         let opened = self.clock.now();
         let sequence = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let engine = self.engine.load_full();
         let (inspection, step) = engine.open(crossing, &self.session, opened);
-        let pass = Pass {
+        let pass = Box::new(Pass {
             gate: Arc::clone(self),
             id: CrossingId {
                 run: self.run,
@@ -320,15 +324,16 @@ impl Gate {
             },
             kind: crossing.kind,
             target: crossing.target.clone(),
-            method: crossing.method.map(Into::into),
+            method: crossing.method.map(method_name),
             opened,
+            now: opened,
             bytes: 0,
             path: None,
             upstream: None,
             answers: None,
             withheld: Arc::default(),
             state: State::Open(inspection),
-        };
+        });
         (pass, step)
     }
 }
@@ -347,11 +352,16 @@ impl Pass {
     /// Judges the next piece of content. Returns how many held bytes of a stream may go on, oldest
     /// first; zero for surfaces that are not streams.
     ///
+    /// A head's surfaces come all at once, so only a stream's tell the time anew.
+    ///
     /// # Errors
     /// The refusal; nothing held may leave.
     pub fn push(&mut self, next: Surface<'_>) -> Result<usize, Refused> {
         match next.kind {
-            SurfaceKind::Body | SurfaceKind::Stream => self.bytes += next.bytes.len() as u64,
+            SurfaceKind::Body | SurfaceKind::Stream => {
+                self.bytes += next.bytes.len() as u64;
+                self.now = self.gate.clock.now();
+            }
             SurfaceKind::Path => self.path = Some(String::from_utf8_lossy(next.bytes).into()),
             SurfaceKind::Host
             | SurfaceKind::Url
@@ -359,8 +369,9 @@ impl Pass {
             | SurfaceKind::Header
             | SurfaceKind::Trailer => {}
         }
+        let now = self.now;
         let (gate, inspection) = self.inspection()?;
-        let step = inspection.push(next, &gate.session, gate.clock.now());
+        let step = inspection.push(next, &gate.session, now);
         self.take_step(step)
     }
 
@@ -423,8 +434,8 @@ impl Pass {
     pub fn close(&mut self) -> Result<(), Refused> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Open(inspection) => {
-                let now = self.gate.clock.now();
-                let verdict = inspection.finish(&self.gate.session, now);
+                self.now = self.gate.clock.now();
+                let verdict = inspection.finish(&self.gate.session, self.now);
                 self.record(&verdict)
             }
             State::Closed => Ok(()),
@@ -461,8 +472,8 @@ impl Pass {
     pub(crate) fn end_with(&mut self, fault: Fault) -> Refused {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Open(inspection) => {
-                let now = self.gate.clock.now();
-                let verdict = inspection.fail(fault, &self.gate.session, now);
+                self.now = self.gate.clock.now();
+                let verdict = inspection.fail(fault, &self.gate.session, self.now);
                 self.refused_by(&verdict)
             }
             State::Closed => Refused {
@@ -547,9 +558,9 @@ impl Pass {
     /// Writes the receipt. Redaction is the receipt's own business.
     fn write_receipt(&self, verdict: &Verdict) -> Result<(), EvidenceError> {
         let gate = &self.gate;
-        let closed = gate.clock.now();
-        let id = self.id.to_string();
-        let answers = self.answers.as_ref().map(|asked| asked.id.to_string());
+        let closed = self.now;
+        let id = self.id.text();
+        let answers = self.answers.as_ref().map(|asked| asked.id.text());
         let record = carboy_receipt::Record {
             agent: Some((&*gate.agent).into()).filter(|_| !gate.agent.is_empty()),
             bottle: gate.bottle.as_deref().map(Into::into),
@@ -628,10 +639,30 @@ impl Asked {
     }
 }
 
+impl CrossingId {
+    /// As it is written. Every receipt has one or two, so it is done without a formatter.
+    fn text(self) -> String {
+        let mut digits = [b'0'; SEQUENCE_DIGITS_MAX];
+        let mut start = digits.len();
+        let mut left = self.sequence;
+        while left > 0 {
+            start -= 1;
+            digits[start] += (left % 10) as u8;
+            left /= 10;
+        }
+        let start = start.min(SEQUENCE_DIGITS_MAX - SEQUENCE_DIGITS_MIN);
+        let mut text = String::with_capacity(2 + RUN_CHARS + SEQUENCE_DIGITS_MAX);
+        text.push('c');
+        text.push_str(std::str::from_utf8(&self.run).unwrap_or_default());
+        text.push('-');
+        text.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
+        text
+    }
+}
+
 impl fmt::Display for CrossingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let run = std::str::from_utf8(&self.run).unwrap_or_default();
-        write!(f, "c{run}-{:06}", self.sequence)
+        f.write_str(&self.text())
     }
 }
 
@@ -710,6 +741,20 @@ fn closed_refusal() -> Refusal {
         retry: Retry::Maybe,
     }
 }
+
+/// A method's name, without an allocation for the common ones.
+fn method_name(name: &str) -> Cow<'static, str> {
+    let common = COMMON_METHODS.iter().find(|common| **common == name);
+    common.map_or_else(|| name.to_owned().into(), |common| (*common).into())
+}
+
+const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS"];
+
+/// The digits of the largest sequence number.
+const SEQUENCE_DIGITS_MAX: usize = 20;
+
+/// Fewer are filled up with zeros, so that ids of one run line up.
+const SEQUENCE_DIGITS_MIN: usize = 6;
 
 /// The characters that name a run: 32^6 runs is a billion.
 const RUN_CHARS: usize = 6;

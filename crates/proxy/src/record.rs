@@ -1,6 +1,8 @@
 //! A verdict in the receipt's words.
 
-use carboy_engine::{Action, Decision, Direction, Finding, Refusal, Target, Verdict};
+use std::borrow::Cow;
+
+use carboy_engine::{Action, Decision, Direction, Finding, Host, Refusal, Target, Verdict};
 use carboy_receipt::{Digest, Fingerprint, Record, Shadow, Withhold};
 
 /// The part of a receipt that tells the verdict.
@@ -30,9 +32,12 @@ pub(crate) fn direction(direction: Direction) -> carboy_receipt::Direction {
 }
 
 /// The far end.
-pub(crate) fn target(target: &Target) -> carboy_receipt::Target<'static> {
+pub(crate) fn target(target: &Target) -> carboy_receipt::Target<'_> {
     carboy_receipt::Target {
-        host: target.host.to_string().into(),
+        host: match &target.host {
+            Host::Name(name) => Cow::Borrowed(name),
+            host @ Host::Addr(_) => host.to_string().into(),
+        },
         port: target.port,
         scheme: target.scheme.as_str().into(),
     }

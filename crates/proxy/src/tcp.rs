@@ -89,7 +89,7 @@ fn note(pass: &mut Pass, server: &TcpStream) {
 /// Relays both ways until both have ended, one has broken, or one is refused.
 async fn inspect<C, S>(
     gate: &Arc<Gate>,
-    mut asking: Pass,
+    mut asking: Box<Pass>,
     client: C,
     server: S,
 ) -> Result<(), Refused>

@@ -144,7 +144,7 @@ where
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Connection { sender, address })
+    Ok(Connection::new(sender, address))
 }
 
 fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError> {

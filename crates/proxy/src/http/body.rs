@@ -48,7 +48,7 @@ pub(crate) struct BodyError(Refused);
 pub(crate) struct Inspected {
     from: Incoming,
     source: Source,
-    pass: Pass,
+    pass: Box<Pass>,
     held: VecDeque<Bytes>,
     held_bytes: usize,
     released_bytes: usize,
@@ -56,7 +56,13 @@ pub(crate) struct Inspected {
     state: State,
     /// Whether bytes came since the last lull.
     is_flowing: bool,
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
+}
+
+/// Tells when a body has stood still for too long. Most are whole as they come, and have none.
+struct Idle {
+    alarm: Pin<Box<Sleep>>,
+    /// When a frame came last.
     last: Instant,
 }
 
@@ -108,7 +114,7 @@ impl Body {
     }
 
     /// Content that crosses by `pass`.
-    pub(crate) fn inspected(from: Incoming, pass: Pass, source: Source) -> Self {
+    pub(crate) fn inspected(from: Incoming, pass: Box<Pass>, source: Source) -> Self {
         let inspected = Inspected {
             from,
             source,
@@ -120,7 +126,6 @@ impl Body {
             state: State::Open,
             is_flowing: false,
             idle: None,
-            last: Instant::now(),
         };
         Self {
             content: Content::Inspected(Box::new(inspected)),
@@ -203,7 +208,9 @@ impl Inspected {
         let Poll::Ready(next) = Pin::new(&mut self.from).poll_frame(cx) else {
             return self.poll_lull(cx);
         };
-        self.last = Instant::now();
+        if let Some(idle) = &mut self.idle {
+            idle.last = Instant::now();
+        }
         let taken = match next {
             Some(Ok(frame)) => self.take(frame),
             Some(Err(error)) => Err(self.pass.end_with(self.source.fault(&error))),
@@ -228,19 +235,11 @@ impl Inspected {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let last = self.last;
-        let idle = self
-            .idle
-            .get_or_insert_with(|| Box::pin(sleep(BODY_IDLE_TIMEOUT)));
-        while idle.as_mut().poll(cx).is_ready() {
-            if last.elapsed() >= BODY_IDLE_TIMEOUT {
-                let fault = self.source.idle_fault();
-                let refused = self.pass.end_with(fault);
-                return Poll::Ready(Err(self.break_off(refused)));
-            }
-            idle.set(sleep_until(last + BODY_IDLE_TIMEOUT));
-        }
-        Poll::Pending
+        let idle = self.idle.get_or_insert_with(Idle::from_now);
+        ready!(idle.poll_over(cx));
+        let fault = self.source.idle_fault();
+        let refused = self.pass.end_with(fault);
+        Poll::Ready(Err(self.break_off(refused)))
     }
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<(), Refused> {
@@ -353,6 +352,26 @@ impl Inspected {
             None => hint.set_lower(waiting),
         }
         hint
+    }
+}
+
+impl Idle {
+    fn from_now() -> Self {
+        Self {
+            alarm: Box::pin(sleep(BODY_IDLE_TIMEOUT)),
+            last: Instant::now(),
+        }
+    }
+
+    /// Ready when no frame has come for [`BODY_IDLE_TIMEOUT`].
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if self.last.elapsed() >= BODY_IDLE_TIMEOUT {
+                return Poll::Ready(());
+            }
+            self.alarm.set(sleep_until(self.last + BODY_IDLE_TIMEOUT));
+        }
+        Poll::Pending
     }
 }
 

@@ -12,7 +12,6 @@ use carboy_wire::http::{
 };
 use carboy_wire::refusal;
 use hyper::body::{Body as _, Incoming};
-use tokio::time::timeout;
 
 use super::body::{Body, Outcome, Source, cause};
 use super::guard::MALFORMED_METHOD;
@@ -64,7 +63,7 @@ async fn forward(client: &Client, request: Request<Incoming>) -> Result<Response
 pub(crate) struct Ask {
     head: request::Parts,
     target: Target,
-    pass: Pass,
+    pass: Box<Pass>,
 }
 
 type ClientBody = (Incoming, Arc<super::ConnectionState>);
@@ -147,7 +146,7 @@ async fn send_bare(
 ) -> Sent {
     let again = (lease.is_reused() && head.method.is_idempotent()).then(|| head.clone());
     let request = Request::from_parts(head, Body::default());
-    let error = match send(&mut lease, request).await {
+    let error = match lease.send(request).await {
         Ok(response) => return Ok((response, Some(lease))),
         Err(error) => error,
     };
@@ -162,7 +161,7 @@ async fn send_bare(
         .dial_http(permit)
         .await
         .map_err(Unsent::Fault)?;
-    match send(&mut lease, retry).await {
+    match lease.send(retry).await {
         Ok(response) => Ok((response, Some(lease))),
         Err(error) => Err(Unsent::Fault(error.into_fault(permit))),
     }
@@ -174,7 +173,7 @@ async fn send_with_body(
     permit: &Permit,
     mut lease: Lease,
     head: request::Parts,
-    pass: Pass,
+    pass: Box<Pass>,
     (body, state): ClientBody,
 ) -> Sent {
     let outcome = Arc::<Outcome>::default();
@@ -184,7 +183,7 @@ async fn send_with_body(
     };
     let mut request = Request::from_parts(head, Body::inspected(body, pass, source));
     loop {
-        let error = match send(&mut lease, request).await {
+        let error = match lease.send(request).await {
             Ok(response) => {
                 // An upstream that answers before it has read everything cannot be used again.
                 let lease = outcome.is_complete().then_some(lease);
@@ -206,13 +205,6 @@ async fn send_with_body(
             }
             error => return Err(Unsent::Fault(error.into_fault(permit))),
         }
-    }
-}
-
-async fn send(lease: &mut Lease, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
-    match timeout(RESPONSE_HEAD_TIMEOUT, lease.send(request)).await {
-        Ok(sent) => sent,
-        Err(_) => Err(SendError::TimedOut),
     }
 }
 

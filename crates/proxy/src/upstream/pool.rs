@@ -1,18 +1,23 @@
 //! Upstream HTTP connections, kept for the next permitted request to the same target.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ::http::{Request, Response};
 use carboy_engine::{Permit, Target};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::Body;
-use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_PER_TARGET_MAX, POOL_IDLE_TIMEOUT};
+use crate::limits::{
+    POOL_IDLE_MAX, POOL_IDLE_PER_TARGET_MAX, POOL_IDLE_TIMEOUT, RESPONSE_HEAD_TIMEOUT,
+};
 
 /// The idle connections, by target.
 #[derive(Default)]
@@ -33,8 +38,10 @@ struct Idle {
 
 /// One connection that speaks HTTP/1.1.
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Body>,
-    pub(super) address: SocketAddr,
+    sender: SendRequest<Body>,
+    address: SocketAddr,
+    /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// A connection in use by one exchange. Dropped, it is closed; given back, it is kept.
@@ -84,18 +91,14 @@ impl Pool {
     fn pop(&self, permit: &Permit) -> Option<Connection> {
         let mut shelves = self.idle.lock();
         let shelf = shelves.by_target.get_mut(permit.target())?;
-        let before = shelf.len();
-        shelf.retain(|idle| idle.is_fresh());
-        let place = shelf
-            .iter()
-            .rposition(|idle| permit.addresses().contains(&idle.connection.address));
-        let taken = place.map(|place| shelf.swap_remove(place));
-        let gone = before - shelf.len();
-        if shelf.is_empty() {
-            shelves.by_target.remove(permit.target());
-        }
-        shelves.count -= gone;
-        taken.map(|idle| idle.connection)
+        // What came back last is freshest; the sweep closes what is older than any that is taken.
+        let now = Instant::now();
+        let place = shelf.iter().rposition(|idle| {
+            permit.addresses().contains(&idle.connection.address) && idle.is_fresh(now)
+        })?;
+        let taken = shelf.remove(place);
+        shelves.count -= 1;
+        Some(taken.connection)
     }
 
     fn put(&self, target: Target, connection: Connection) {
@@ -127,8 +130,9 @@ impl Pool {
 
 impl Shelves {
     fn sweep(&mut self) {
+        let now = Instant::now();
         self.by_target.retain(|_, shelf| {
-            shelf.retain(Idle::is_fresh);
+            shelf.retain(|idle| idle.is_fresh(now));
             !shelf.is_empty()
         });
         self.count = self.by_target.values().map(Vec::len).sum();
@@ -136,9 +140,35 @@ impl Shelves {
 }
 
 impl Idle {
-    fn is_fresh(&self) -> bool {
-        !self.connection.sender.is_closed() && self.since.elapsed() < POOL_IDLE_TIMEOUT
+    fn is_fresh(&self, now: Instant) -> bool {
+        !self.connection.sender.is_closed() && now - self.since < POOL_IDLE_TIMEOUT
     }
+}
+
+impl Connection {
+    pub(super) fn new(sender: SendRequest<Body>, address: SocketAddr) -> Self {
+        Self {
+            sender,
+            address,
+            alarm: None,
+        }
+    }
+}
+
+/// Ready once `deadline` is past. `alarm` may be set for an earlier time.
+fn poll_late(
+    alarm: &mut Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    while alarm.as_mut().poll(cx).is_ready() {
+        if Instant::now() >= deadline {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(deadline);
+    }
+    Poll::Pending
 }
 
 impl Lease {
@@ -152,11 +182,19 @@ impl Lease {
         self.reused
     }
 
+    /// Sends a request and waits for its response's head, at most for [`RESPONSE_HEAD_TIMEOUT`].
     pub(crate) async fn send(
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, SendError> {
-        let sent = self.connection.sender.try_send_request(request).await;
+        let Connection { sender, alarm, .. } = &mut self.connection;
+        let deadline = Instant::now() + RESPONSE_HEAD_TIMEOUT;
+        let mut sending = pin!(sender.try_send_request(request));
+        let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
+            Poll::Ready(sent) => Poll::Ready(Some(sent)),
+            Poll::Pending => poll_late(alarm, deadline, cx).map(|()| None),
+        });
+        let sent = sent.await.ok_or(SendError::TimedOut)?;
         sent.map_err(|mut error| match error.take_message() {
             Some(request) => SendError::Unsent(Box::new(request), error.into_error()),
             None => SendError::Broken(error.into_error()),
