@@ -94,6 +94,28 @@ impl Alphabet {
         (value != OUTSIDE).then_some(value)
     }
 
+    /// What the first symbols decode to, and how many bytes that is.
+    fn peek(&self, bytes: &[u8]) -> ([u8; PEEK_SYMBOLS], usize) {
+        let (mut peek, mut len, mut held, mut count) = ([0; PEEK_SYMBOLS], 0, 0u32, 0);
+        for value in bytes
+            .iter()
+            .take(PEEK_SYMBOLS)
+            .map(|byte| self.values[usize::from(*byte)])
+        {
+            if value == OUTSIDE {
+                break;
+            }
+            held = held << self.bits | u32::from(value);
+            count += self.bits;
+            if count >= 8 {
+                count -= 8;
+                peek[len] = (held >> count) as u8;
+                len += 1;
+            }
+        }
+        (peek, len)
+    }
+
     /// Decodes the symbols at these places; bits left over at the end are dropped.
     fn decode(&self, bytes: &[u8], places: impl Iterator<Item = usize>) -> Output {
         let (mut output, mut held, mut count, mut first) = (Output::default(), 0u32, 0, 0);
@@ -114,9 +136,10 @@ impl Alphabet {
     }
 }
 
-/// Whether bytes begin as compressed data or wide text does, which need not look like text.
-fn is_data(bytes: &[u8]) -> bool {
-    compressed::begins(bytes) || wide::begins(bytes)
+/// Whether bytes, of which there are `len` in all, begin as compressed data or wide text does, which
+/// need not look like text.
+fn is_data(bytes: &[u8], len: usize) -> bool {
+    compressed::begins(bytes, len) || wide::begins(bytes)
 }
 
 /// Symbols of a run that tell whether data begins there.
@@ -140,9 +163,9 @@ pub(super) fn packed<'a>(
     });
     candidates.filter_map(move |(run, alphabet)| {
         let is_symbol = |byte: u8| alphabet.value(byte).is_some();
-        let symbols = run.clone().take_while(|at| is_symbol(bytes[*at]));
-        let peek = alphabet.decode(bytes, symbols.take(PEEK_SYMBOLS));
-        if !is_data(peek.bytes()) {
+        let len = run.len() * alphabet.bits as usize / 8;
+        let (peek, peek_len) = alphabet.peek(&bytes[run.clone()]);
+        if !is_data(&peek[..peek_len], len) {
             return None;
         }
         let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t');
@@ -242,7 +265,9 @@ pub(super) fn grouped(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Dec
         let phases = 0..8usize >> alphabet.bits.trailing_zeros();
         let outputs = phases
             .map(|phase| alphabet.decode(bytes, groups.symbols.iter().skip(phase).copied()))
-            .filter(|output| has_text(output.bytes()) || compressed::begins(output.bytes()));
+            .filter(|output| {
+                has_text(output.bytes()) || compressed::begins(output.bytes(), output.bytes().len())
+            });
         let shown = |output: &Output| {
             let bytes = output.bytes().iter();
             bytes.filter(|b| matches!(b, b' '..=b'~')).count()

@@ -61,9 +61,9 @@ impl Format {
     }
 }
 
-/// Whether decoded bytes begin as compressed data does.
-pub(super) fn begins(bytes: &[u8]) -> bool {
-    marked(bytes).or(unmarked(bytes)).is_some()
+/// Whether decoded bytes, of which there are `len` in all, begin as compressed data does.
+pub(super) fn begins(bytes: &[u8], len: usize) -> bool {
+    marked(bytes).or(form(bytes, len)).is_some()
 }
 
 /// The form that the bytes' first ones name.
@@ -94,14 +94,18 @@ pub(super) fn marked(bytes: &[u8]) -> Option<Format> {
 /// The form of bytes that begin with a zlib header (RFC 1950, section 2.2) or without any. The
 /// first block must look like one.
 pub(super) fn unmarked(bytes: &[u8]) -> Option<Format> {
+    form(bytes, bytes.len())
+}
+
+fn form(bytes: &[u8], len: usize) -> Option<Format> {
     let [first, second, rest @ ..] = bytes else {
         return None;
     };
     let has_header = first & 0x0f == 8 && first >> 4 <= 7 && second & 0x20 == 0;
-    if has_header && u16::from_be_bytes([*first, *second]) % 31 == 0 && is_block(rest, false) {
+    if has_header && u16::from_be_bytes([*first, *second]) % 31 == 0 && is_block(rest, len, false) {
         return Some(Format::Zlib);
     }
-    is_block(bytes, true).then_some(Format::Deflate)
+    is_block(bytes, len, true).then_some(Format::Deflate)
 }
 
 /// Bits of a DEFLATE stream, the lowest first (RFC 1951, section 3.1.1).
@@ -124,13 +128,16 @@ impl Bits<'_> {
 /// The first literals of a block with fixed codes that must be text.
 const LITERALS: usize = 5;
 
+/// A block with codes of its own is longer than this: they alone take as much.
+const DYNAMIC_MIN: usize = 40;
+
 /// Whether a DEFLATE block may begin here (RFC 1951, section 3.2.3 and on), and of text where only
 /// that can tell.
-fn is_block(bytes: &[u8], of_text: bool) -> bool {
-    may_be_block(Bits { bytes, at: 0 }, of_text).unwrap_or(false)
+fn is_block(bytes: &[u8], len: usize, of_text: bool) -> bool {
+    may_be_block(Bits { bytes, at: 0 }, len, of_text).unwrap_or(false)
 }
 
-fn may_be_block(mut bits: Bits<'_>, of_text: bool) -> Option<bool> {
+fn may_be_block(mut bits: Bits<'_>, len: usize, of_text: bool) -> Option<bool> {
     bits.take(1)?;
     match bits.take(2)? {
         0 => {
@@ -147,9 +154,13 @@ fn may_be_block(mut bits: Bits<'_>, of_text: bool) -> Option<bool> {
                 // Codes come with the highest bit first: those of 0 to 143 are 8 bits from 0x30 on.
                 let code = bits.take(8)?.reverse_bits() >> 24;
                 is_text &= matches!(code, 0x39 | 0x3a | 0x3d | 0x50..=0xae);
+                if of_text && !is_text {
+                    return Some(false);
+                }
             }
             Some(is_text || !of_text)
         }
+        2 if len < DYNAMIC_MIN => Some(false),
         2 => {
             let (literals, distances) = (bits.take(5)?, bits.take(5)?);
             let lengths = bits.take(4)? + 4;
@@ -218,7 +229,7 @@ pub(super) fn decode(
             }
         }
     }
-    let is_sure = format != Format::Deflate || has_text(&out) || begins(&out);
+    let is_sure = format != Format::Deflate || has_text(&out) || begins(&out, out.len());
     Ok((!out.is_empty() && is_sure).then_some(Decoded {
         name: format.name(),
         bytes: out,

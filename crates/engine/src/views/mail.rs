@@ -70,7 +70,8 @@ pub(super) fn uuencoded(bytes: &[u8], begin: usize, clipped: bool) -> Option<Dec
         }
         at = line.end + 1;
     }
-    let is_any = has_text(output.bytes()) || compressed::begins(output.bytes());
+    let is_any =
+        has_text(output.bytes()) || compressed::begins(output.bytes(), output.bytes().len());
     is_any.then(|| output.decoded("uuencode", at.min(bytes.len()), clipped))
 }
 

@@ -246,23 +246,58 @@ fn printable(decoded: &[u8]) -> Parts {
 
 /// The printable parts of what base64 symbols decode to, from each of the first four on: whatever
 /// stands before them, one of the four is right.
+///
+/// Of a group of four symbols that stands for printable text, the first three are each of a few. That
+/// is looked up for each, and only what three groups in a row show is looked at closely.
 fn printable_base64(values: &[u8]) -> [Parts; 4] {
+    /// Three groups, each of whose third symbol is the last one, four or eight before it.
+    const ROW: u32 = 1 | 1 << 4 | 1 << 8;
+    const SYMBOLS: usize = 4 * GROUPS_OF_TEXT as usize;
     let mut parts: [Parts; 4] = Default::default();
-    let (mut held, mut rows) = (0, [0u8; 4]);
-    for (group, symbols) in values.chunks(4).enumerate() {
-        for (index, value) in symbols.iter().enumerate() {
-            held = held << 6 | u32::from(*value);
-            // The three bytes that end here belong to those that begin at this place of a group.
-            let phase = (index + 1) % 4;
-            rows[phase] = (rows[phase] + 1).min(GROUPS_OF_TEXT) * u8::from(is_printable(held));
-            if rows[phase] == GROUPS_OF_TEXT {
-                let end = 3 * (group + usize::from(phase == 0));
-                parts[phase].add(end - 3 * usize::from(GROUPS_OF_TEXT), end);
-            }
+    let (mut places, mut thirds) = (0u32, 0u32);
+    for (at, value) in values.iter().enumerate() {
+        places = places << 3 | u32::from(IN_TEXT[usize::from(*value)]);
+        thirds = thirds << 1 | u32::from(places & 0o421 == 0o421);
+        if thirds & ROW != ROW {
+            continue;
+        }
+        let end = at + 2;
+        let row = end
+            .checked_sub(SYMBOLS)
+            .and_then(|start| values.get(start..end));
+        if row.is_some_and(|row| row.chunks(4).all(is_group_of_text)) {
+            let phase = end % 4;
+            let end = 3 * ((end - phase) / 4);
+            parts[phase].add(end - 3 * usize::from(GROUPS_OF_TEXT), end);
         }
     }
     parts
 }
+
+/// Whether four symbols stand for printable bytes.
+fn is_group_of_text(symbols: &[u8]) -> bool {
+    is_printable(
+        symbols
+            .iter()
+            .fold(0, |held, value| held << 6 | u32::from(*value)),
+    )
+}
+
+/// For each base64 value, whether it may be the first (4), the second (2) and the third (1) symbol of
+/// three printable bytes.
+static IN_TEXT: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut value = 0;
+    while value < 64 {
+        // The first byte's upper bits, the second's upper half, the third's upper two bits.
+        let first = value >= 0x20 >> 2 && value < 0x80 >> 2;
+        let second = value & 0x0f >= 2 && value & 0x0f < 8;
+        let third = value & 2 == 0;
+        table[value] = (first as u8) << 2 | (second as u8) << 1 | third as u8;
+        value += 1;
+    }
+    table
+};
 
 /// Whether the lowest three bytes are printable, or nearly: DEL counts too.
 fn is_printable(held: u32) -> bool {
@@ -594,7 +629,7 @@ impl Symbols {
     /// Whether all of it is UTF-8.
     fn is_text(&self, phase: usize) -> bool {
         // As a rule the first bytes tell that it is not.
-        let mut first = [0; 12];
+        let mut first = [0; 6];
         let decoded = decoded(&self.values[phase..], self.radix).zip(&mut first);
         let len = decoded.map(|(byte, first)| *first = byte).count();
         let may_be = match std::str::from_utf8(&first[..len]) {
