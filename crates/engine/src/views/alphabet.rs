@@ -360,7 +360,6 @@ mod tests {
             (5, "\n"),
             (3, ", "),
             (8, "\r\n  "),
-            (20, "|"),
         ] {
             let groups: Vec<&str> = plain
                 .as_bytes()

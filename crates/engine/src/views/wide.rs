@@ -94,8 +94,12 @@ const FORMS: [Form; 4] = [
 fn unmarked(peek: &[u8]) -> Option<Form> {
     let zeros = peek.iter().filter(|byte| **byte == 0).count();
     let is_narrow = zeros * 8 < peek.len() && is_utf8(peek);
-    let mut forms = FORMS.into_iter().filter(|form| form.is_text(peek));
-    (!is_narrow).then(|| forms.next())?
+    if is_narrow {
+        return None;
+    }
+    // Read the other way round, text is letters too, but of rarer scripts.
+    let forms = FORMS.into_iter().filter(|form| form.is_text(peek));
+    forms.max_by_key(|form| form.ascii(peek))
 }
 
 fn is_utf8(peek: &[u8]) -> bool {
@@ -106,6 +110,13 @@ fn is_utf8(peek: &[u8]) -> bool {
 }
 
 impl Form {
+    /// How many of the units are ASCII.
+    fn ascii(self, peek: &[u8]) -> usize {
+        let units = (0..peek.len()).step_by(self.unit);
+        let units = units.filter_map(|at| self.read(peek, at));
+        units.filter(|unit| (1..0x80).contains(unit)).count()
+    }
+
     fn is_text(self, peek: &[u8]) -> bool {
         let (mut at, mut count) = (0, 0);
         while let Some((c, len)) = self.char(peek, at) {

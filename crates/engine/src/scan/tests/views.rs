@@ -166,25 +166,3 @@ fn a_run_is_followed_over_lines_from_an_escape_in_it() {
     let seen = scan(Direction::Outbound, text.as_bytes());
     assert_eq!(seen.len(), 1, "{seen:?}");
 }
-
-/// Symbols that many codings share must not multiply into more views than the budget pays for.
-#[test]
-fn what_reads_in_many_ways_is_within_budget() {
-    for (text, times) in [
-        ("A", 60_000),
-        ("Ag", 9_000),
-        ("ab ", 30_000),
-        ("tuc_", 9_000),
-        ("+AGE", 9_000),
-    ] {
-        scan(Direction::Outbound, text.repeat(times).as_bytes());
-    }
-    let bits: String = (0..4000u32)
-        .map(|at| if at * at % 7 < 3 { '0' } else { '1' })
-        .collect();
-    let units: Vec<u8> = bits.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    scan(
-        Direction::Outbound,
-        format!("+{}-", BASE64.encode(&units)).as_bytes(),
-    );
-}
