@@ -79,9 +79,13 @@ pub(super) struct Seen([usize; 3]);
 /// told of code, which has no spaces either.
 const AHEAD_GROUPS: usize = 4;
 
+/// Of shorter content fewer groups are asked for: a credential alone is five.
+const SHORT: usize = 512;
+
 /// The alphabets, a bit each, in which text may go on from a place.
 fn ahead(bytes: &[u8], at: usize) -> u8 {
-    let Some(ahead) = bytes.get(at..at + AHEAD_GROUPS * GROUP) else {
+    let groups = if bytes.len() < SHORT { 2 } else { AHEAD_GROUPS };
+    let Some(ahead) = bytes.get(at..at + groups * GROUP) else {
         return 0;
     };
     let mut all = u8::MAX;

@@ -52,7 +52,11 @@ impl Form {
 /// Whether content begins as wide text does that has a mark, or zero bytes.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     let has_mark = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-    has_mark || (bytes.iter().take(4).any(|byte| *byte == 0) && form(bytes).is_some())
+    let has_pair = matches!(
+        bytes,
+        [_, 0xd8..=0xdb, _, 0xdc..=0xdf, ..] | [0xd8..=0xdb, _, 0xdc..=0xdf, _, ..]
+    );
+    has_mark || has_pair || (bytes.iter().take(4).any(|byte| *byte == 0) && form(bytes).is_some())
 }
 
 /// Decodes content that begins as wide text does.
@@ -93,7 +97,8 @@ const FORMS: [Form; 4] = [
 /// and UTF-8, has no zero bytes.
 fn unmarked(peek: &[u8]) -> Option<Form> {
     let zeros = peek.iter().filter(|byte| **byte == 0).count();
-    let is_narrow = zeros * 8 < peek.len() && is_utf8(peek);
+    let has_control = peek.iter().any(|byte| (1..9).contains(byte));
+    let is_narrow = zeros * 8 < peek.len() && is_utf8(peek) && !has_control;
     if is_narrow {
         return None;
     }
