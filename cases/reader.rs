@@ -1,9 +1,10 @@
 //! Reads the corpus. The tests of every crate that runs it include this file.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use carboy_engine::{Policy, Preset};
+use carboy_engine::{Asked, Known, Policy, Preset};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct Case {
     #[serde(default = "http_request")]
     pub(crate) crossing: String,
     pub(crate) url: Option<String>,
+    #[serde(default)]
+    pub(crate) urls: Vec<String>,
     pub(crate) target: Option<String>,
     pub(crate) method: Option<String>,
     #[serde(default)]
@@ -33,6 +36,10 @@ pub(crate) struct Case {
     pub(crate) times: u64,
     #[serde(default)]
     pub(crate) every: u64,
+    #[serde(default)]
+    pub(crate) known: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) canaries: BTreeMap<String, String>,
     pub(crate) resolve: Option<Vec<IpAddr>>,
     pub(crate) expect: String,
     pub(crate) rule: Option<String>,
@@ -72,8 +79,14 @@ fn read(path: &Path) -> Vec<Case> {
     let text = std::fs::read_to_string(path)
         .expect("a file")
         .replace("<>", "");
-    let file: CaseFile =
+    let mut file: CaseFile =
         serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for case in &mut file.cases {
+        if let Some(last) = case.urls.last() {
+            case.url = Some(last.clone());
+            case.times = case.urls.len() as u64;
+        }
+    }
     file.cases
 }
 
@@ -84,6 +97,30 @@ impl Case {
             Some(preset) => Policy::preset(preset),
             None => Policy::parse(&self.policy, &self.name).expect("a case's policy parses"),
         }
+    }
+
+    /// The values that the engine knows.
+    pub(crate) fn knowledge(&self) -> Known {
+        let mut known = Known::default();
+        for (name, value) in &self.known {
+            let is_kept = known.add(name, value.as_bytes(), Asked::ByName);
+            assert!(is_kept, "{}: {name} is too plain", self.name);
+        }
+        for (name, value) in &self.canaries {
+            assert!(known.add_canary(name, value.as_bytes()), "{}", self.name);
+        }
+        known
+    }
+
+    /// Cases with the same text here are judged by engines that are alike.
+    pub(crate) fn engine_key(&self) -> String {
+        format!("{}{:?}{:?}", self.policy, self.known, self.canaries)
+    }
+
+    /// The URL of a crossing, counted from 0. `{n}` in it is that number.
+    pub(crate) fn url_at(&self, index: u64) -> Option<String> {
+        let own = self.urls.get(index as usize).or(self.url.as_ref());
+        own.map(|url| url.replace("{n}", &index.to_string()))
     }
 
     /// The body, as it is or from base64.

@@ -5,6 +5,7 @@ use crate::crossing::{Direction, Scheme, SurfaceKind, Target, Time};
 use crate::finding::{Action, Class, Finding, Severity};
 use crate::host::HostPattern;
 use crate::inspection::Engine;
+use crate::known::{Part, is_piece};
 use crate::policy::{Mode, Place};
 use crate::rules::{Origin, Rule};
 use crate::scan::Sighting;
@@ -72,6 +73,9 @@ impl Bench<'_> {
     /// What to make of a sighting; `None` when it is not worth a record.
     pub(crate) fn action(&self, sighting: &Sighting, kind: SurfaceKind) -> Option<Action> {
         let rule = sighting.rule;
+        if let Some(part) = sighting.known {
+            return self.known_action(rule, part, kind);
+        }
         let action = match rule.origin {
             Origin::Floor => Action::Block,
             // `Bearer` before a provider's own key says nothing more than the key does.
@@ -90,6 +94,44 @@ impl Bench<'_> {
             return Some(Action::Warn);
         }
         Some(action)
+    }
+
+    /// What to make of a known value. It is judged both ways: what comes back with it had it from
+    /// somewhere.
+    fn known_action(&self, rule: &Rule, part: Part, kind: SurfaceKind) -> Option<Action> {
+        let known = self.engine.known();
+        let policy = self.engine.policy();
+        if is_piece(rule) {
+            return None;
+        }
+        if rule.origin == Origin::Floor {
+            return Some(Action::Block);
+        }
+        let action = policy.action(rule.class, rule.severity)?;
+        if self.is_known_home(part, kind) {
+            return (self.direction == Direction::Inbound).then_some(Action::Warn);
+        }
+        let mut rules = known.rules(part).iter();
+        let is_exempt = self.is_exempt(rule, kind) || rules.any(|own| self.is_exempt(own, kind));
+        Some(if is_exempt { Action::Warn } else { action })
+    }
+
+    /// Whether a known value belongs at the target: where the policy says so, and where a rule that
+    /// knows it too lets it travel.
+    pub(crate) fn is_known_home(&self, part: Part, kind: SurfaceKind) -> bool {
+        let known = self.engine.known();
+        let (host, port) = (&self.target.host, self.target.port);
+        let name = known.name(part);
+        if kind != SurfaceKind::Host && self.engine.policy().is_known_home(name, host, port) {
+            return true;
+        }
+        known.rules(part).iter().any(|rule| match self.direction {
+            Direction::Outbound => matches!(self.belonging(rule, kind), Some(Belonging::Here)),
+            Direction::Inbound => match self.engine.home(rule) {
+                Some(Home::At(homes)) => homes.iter().any(|home| home.covers(host, port)),
+                Some(Home::Anywhere) | None => false,
+            },
+        })
     }
 
     /// Whether the same bytes are a credential of a provider's own, at home where it was seen.

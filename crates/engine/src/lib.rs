@@ -15,6 +15,7 @@ mod finding;
 mod host;
 mod injection;
 mod inspection;
+mod known;
 mod policy;
 mod refusal;
 mod rule_ids;
@@ -33,6 +34,7 @@ pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKi
 pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
+pub use known::{Asked, Known};
 pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction};
 pub use rules::{Origin, Rule, RuleDirection};
 #[doc(hidden)]

@@ -168,6 +168,37 @@ pub(crate) fn content(
     refusal
 }
 
+/// A known value that blocks: a secret of the user's own, or a canary.
+pub(crate) fn known(
+    rule: &Rule,
+    name: &str,
+    finding: &Finding,
+    named: Named<'_>,
+    way: Way,
+) -> Refusal {
+    let to = match way.direction {
+        Direction::Outbound => "on its way to",
+        Direction::Inbound => "on its way in from",
+    };
+    let (title, locus, host) = (rule.title, &finding.locus, named.host());
+    let message = format!("{title} {name} in {locus}, {to} {host}");
+    let remedy = match (rule.origin, named.alias) {
+        (Origin::Floor, _) => {
+            "no policy can allow this: nothing honest reads a decoy; look at what \
+                               the command did before it"
+                .to_owned()
+        }
+        (Origin::Builtin, Some(_)) => "take it out of the host name".to_owned(),
+        (Origin::Builtin, None) => format!(
+            "if {host} is where it belongs, add to the policy:\n\
+             inspect:\n  known:\n    homes:\n      \"{name}\": [\"{host}\"]"
+        ),
+    };
+    let mut refusal = refusal(reason(rule.class), rule.id, message, remedy);
+    refusal.locus = Some(finding.locus.clone());
+    refusal
+}
+
 fn reason(class: Class) -> Reason {
     match class {
         Class::Secret => Reason::Secret,

@@ -13,6 +13,12 @@ pub(crate) fn all() -> Vec<&'static str> {
     ids
 }
 
+/// The rules that no policy can switch off or exempt.
+pub(crate) fn floor() -> Vec<&'static str> {
+    let floor = Scanner::rules().filter(|rule| rule.origin == Origin::Floor);
+    floor.map(|rule| rule.id).collect()
+}
+
 /// Whether no policy can exempt a rule.
 pub(crate) fn is_floor(id: &str) -> bool {
     for rule in Scanner::rules() {

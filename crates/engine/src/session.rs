@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::crossing::Time;
+use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
+use crate::rules::Rule;
 
 /// Sites remembered at once. When there are more, the half least recently used is forgotten; the
 /// session's own window still counts what went to them.
@@ -38,6 +40,7 @@ struct Sites {
     known: HashMap<Box<str>, Site>,
     /// Names below all of them together.
     names: usize,
+    pieces: Coverage,
 }
 
 #[derive(Debug, Default)]
@@ -161,6 +164,17 @@ impl Session {
         let after = own.names.len();
         sites.names = known + after - before;
         Ok(())
+    }
+
+    /// Counts words that went out and were looked at.
+    pub(crate) fn pass_words(&self, words: u64) {
+        self.lock().pieces.pass(words);
+    }
+
+    /// Notes a piece of a known value that goes out. Returns the rule that it breaks, if with the
+    /// pieces before it enough of its value has gone.
+    pub(crate) fn cover(&self, values: &Values, piece: Piece) -> Option<&'static Rule> {
+        values.cover(&mut self.lock().pieces, piece)
     }
 
     /// No code that holds the lock can leave the counts half-changed in a way that matters, so a

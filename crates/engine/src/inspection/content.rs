@@ -4,6 +4,7 @@ use super::{Engine, Inspection};
 use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
 use crate::finding::{Action, Class, Finding, Locus, Severity};
 use crate::host::Host;
+use crate::known::is_piece;
 use crate::refusal::{self, Way};
 use crate::rules::Rule;
 use crate::scan::{BudgetSpent, Sighting, Stream};
@@ -296,11 +297,15 @@ impl Inspection {
             len: bytes.len() as u64,
             via: Vec::new(),
             fingerprint: self.engine.scanner.fingerprint(bytes),
+            known: None,
         };
         self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
     }
 
     pub(super) fn judge(&mut self, sighting: Sighting, kind: SurfaceKind, name: &str, now: Time) {
+        if is_piece(sighting.rule) {
+            return self.hold_piece(sighting, kind, name);
+        }
         if sighting.rule.class == Class::Secret && kind == SurfaceKind::Host {
             self.hide_host();
         }
@@ -326,8 +331,15 @@ impl Inspection {
                 direction: self.kind.direction(),
                 astray: bench.astray(sighting.rule),
             };
-            let refusal =
-                refusal::content(sighting.rule, &finding, self.named(), way, now.unix_seconds);
+            let refusal = match sighting.known {
+                Some(part) => {
+                    let name = self.engine.known().name(part);
+                    refusal::known(sighting.rule, name, &finding, self.named(), way)
+                }
+                None => {
+                    refusal::content(sighting.rule, &finding, self.named(), way, now.unix_seconds)
+                }
+            };
             self.docket.refuse(finding.severity, refusal);
         }
         self.docket.record(finding);

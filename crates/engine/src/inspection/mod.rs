@@ -3,6 +3,7 @@
 mod clean;
 mod content;
 mod joined;
+mod pieces;
 mod route;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, T
 use crate::decide::{Bench, Docket, Home};
 use crate::finding::{Finding, Severity};
 use crate::host::Host;
+use crate::known::{Known, Values};
 use crate::policy::{Mode, Policy};
 use crate::refusal::{self, Named};
 use crate::rules::Rule;
@@ -22,6 +24,7 @@ use crate::verdict::{Fault, Permit, Verdict};
 
 use clean::Clean;
 use joined::Joined;
+use pieces::Held;
 
 /// A compiled policy and its rules: what judges. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -81,19 +84,27 @@ pub struct Inspection {
     encoding: String,
     stream: Option<Stream>,
     budget: Budget,
+    /// Pieces of known values that the session has not been told of.
+    pieces: Vec<Held>,
     docket: Docket,
 }
 
 impl Engine {
     /// Compiles a policy. `key` keys the fingerprints of findings.
     pub fn new(policy: Policy, key: [u8; 32]) -> Self {
+        Self::knowing(policy, key, Known::default())
+    }
+
+    /// Compiles a policy, with the values of secrets and canaries that must not cross. `key` keys
+    /// the fingerprints of findings and what is kept of the values.
+    pub fn knowing(policy: Policy, key: [u8; 32], known: Known) -> Self {
         let mut homes = HashMap::new();
         for rule in Scanner::rules() {
             homes.insert(rule.id, Home::of(rule));
         }
         Self {
             policy,
-            scanner: Scanner::new(key),
+            scanner: Scanner::knowing(key, known),
             homes,
             clean: Clean::default(),
         }
@@ -125,13 +136,20 @@ impl Engine {
             encoding: String::new(),
             stream: None,
             budget: Budget::default(),
+            pieces: Vec::new(),
             docket: Docket::default(),
         };
         if head.kind.direction() == Direction::Outbound {
             inspection.judge_host(session, now);
+            inspection.settle_pieces(session, now);
         }
         let step = inspection.step(Step::Release(0));
         (inspection, step)
+    }
+
+    /// The values that are known.
+    pub(crate) fn known(&self) -> &Values {
+        self.scanner.known()
     }
 
     /// Where a rule's credential belongs.
@@ -164,6 +182,7 @@ impl Inspection {
                 }
             }
         }
+        self.settle_pieces(session, now);
         self.step(Step::Release(released))
     }
 
@@ -182,11 +201,12 @@ impl Inspection {
     ///
     /// Only for raw TCP, whose two sides talk in turns. What a sender cuts by pausing within it is
     /// judged too late to hold its first part.
-    pub fn pause(&mut self, _session: &Session, now: Time) -> Step {
+    pub fn pause(&mut self, session: &Session, now: Time) -> Step {
         if self.is_stopped() {
             return Step::Stop;
         }
         let released = self.pause_stream(now);
+        self.settle_pieces(session, now);
         self.step(Step::Release(released))
     }
 
@@ -197,6 +217,7 @@ impl Inspection {
             return Step::Stop;
         }
         self.judge_joined(now);
+        self.settle_pieces(session, now);
         if !self.is_stopped() {
             self.spend(Meter::Request, 1, session, now);
         }
@@ -225,10 +246,11 @@ impl Inspection {
     }
 
     /// Ends the inspection: after it, and after the receipt, the last held bytes may go on.
-    pub fn finish(mut self, _session: &Session, now: Time) -> Verdict {
+    pub fn finish(mut self, session: &Session, now: Time) -> Verdict {
         if !self.is_stopped() {
             self.judge_joined(now);
             self.finish_stream(now);
+            self.settle_pieces(session, now);
         }
         let (mode, digest) = (self.mode(), self.engine.policy.digest());
         self.docket.decide(mode, digest)

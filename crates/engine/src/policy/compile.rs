@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{PolicyError, Problem, did_you_mean};
 use super::file::{At, EgressFile, ExemptFile, Limit, LimitsFile, PolicyFile, Size, WindowFile};
+use super::known::Sources;
 use super::{Egress, Exemption, Limits, Policy, Window, date};
 use crate::address::AddressClass;
 use crate::crossing::SurfaceKind;
@@ -63,18 +64,23 @@ fn read(text: &str) -> Result<PolicyFile, serde_saphyr::Error> {
 }
 
 /// What is found wrong, gathered so that one run shows everything.
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     file: &'a str,
     found: Vec<Problem>,
 }
 
 impl Problems<'_> {
-    fn add(&mut self, at: Location, what: impl Into<String>, suggestion: Option<String>) {
+    pub(super) fn add(
+        &mut self,
+        at: Location,
+        what: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
         self.found
             .push(Problem::new(self.file, at, what, suggestion));
     }
 
-    fn add_at<T>(&mut self, at: &At<T>, what: impl Into<String>, suggestion: &str) {
+    pub(super) fn add_at<T>(&mut self, at: &At<T>, what: impl Into<String>, suggestion: &str) {
         let suggestion = (!suggestion.is_empty()).then(|| suggestion.to_owned());
         self.add(at.0.referenced, what, suggestion);
     }
@@ -90,6 +96,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
     let passthrough = patterns(&file.tls.passthrough, "tls.passthrough", problems);
     check_tls(&file, problems);
     let homes = build_homes(&file, problems);
+    let known = Sources::build(&file.inspect.known, problems);
     let mut exemptions = Vec::new();
     for exempt in &file.inspect.exempt {
         exemptions.extend(build_exemption(exempt, problems));
@@ -99,6 +106,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
         intercept: file.tls.intercept.0.value,
         passthrough,
         homes,
+        known,
         exemptions,
         digest: digest(&file),
         file,
@@ -156,7 +164,11 @@ fn build_egress(file: &EgressFile, problems: &mut Problems<'_>) -> Egress {
 }
 
 /// Patterns of a list that allows something: wildcards over a whole public suffix are refused.
-fn patterns(list: &[At<String>], key: &str, problems: &mut Problems<'_>) -> Vec<HostPattern> {
+pub(super) fn patterns(
+    list: &[At<String>],
+    key: &str,
+    problems: &mut Problems<'_>,
+) -> Vec<HostPattern> {
     let parsed = list
         .iter()
         .map(|text| (text, parse_pattern(text, key, problems)));
@@ -296,6 +308,11 @@ fn build_homes(
         if crate::rule_ids::is_floor(rule) {
             let what = format!("`{rule}` is a floor rule, to which no policy can add a home");
             problems.add(at, what, Some("remove it".to_owned()));
+        }
+        if rule == "known-secret" {
+            let what = "`known-secret` is of every known secret";
+            let suggestion = "say which may go where, in `inspect.known.homes`".to_owned();
+            problems.add(at, what, Some(suggestion));
         }
         homes.push((
             rule.as_str().into(),

@@ -164,6 +164,11 @@ pub(super) struct InspectFile {
     pub(super) shape: Setting,
     /// Content that cannot be decoded within bounds.
     pub(super) opaque: Setting,
+    /// Secrets whose very values are looked for.
+    pub(super) known: KnownFile,
+    /// Whether `carboy run` plants decoys in the bottle: variables that look like credentials, that
+    /// nothing honest uses and that are refused wherever they turn up.
+    pub(super) canary: bool,
     /// More hosts at which a rule's credential is at home.
     pub(super) homes: BTreeMap<String, Vec<At<String>>>,
     /// Findings that are let through.
@@ -179,8 +184,36 @@ impl Default for InspectFile {
             entropy: Setting::BlockHigh,
             shape: Setting::Block,
             opaque: Setting::BlockHigh,
+            known: KnownFile::default(),
+            canary: false,
             homes: BTreeMap::new(),
             exempt: Vec::new(),
+        }
+    }
+}
+
+/// Secrets whose very values are looked for, both ways. The values stand in the environment that
+/// `carboy` is given and in files, never in the policy.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct KnownFile {
+    /// Whether variables are taken whose names say that they are secret and whose values look it.
+    pub(super) auto: bool,
+    /// Variables of the environment that `carboy` is given: names, or patterns with `*`.
+    pub(super) env: Vec<At<String>>,
+    /// Files whose values are secrets: dotenv, JSON, YAML, or one secret alone.
+    pub(super) files: Vec<At<String>>,
+    /// Where a secret may go, by its name.
+    pub(super) homes: BTreeMap<String, Vec<At<String>>>,
+}
+
+impl Default for KnownFile {
+    fn default() -> Self {
+        Self {
+            auto: true,
+            env: Vec::new(),
+            files: Vec::new(),
+            homes: BTreeMap::new(),
         }
     }
 }

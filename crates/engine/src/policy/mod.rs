@@ -4,6 +4,7 @@ mod compile;
 mod date;
 mod error;
 mod file;
+mod known;
 
 use std::net::IpAddr;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::crossing::{SurfaceKind, Time};
 use crate::finding::{Action, Class, Severity};
 use crate::host::{Host, HostPattern};
+use crate::known::Asked;
 use crate::verdict::Digest;
 
 pub(crate) use date::{DAY_SECONDS, day_of};
@@ -125,6 +127,7 @@ pub struct Policy {
     intercept: bool,
     passthrough: Vec<HostPattern>,
     homes: Vec<(Box<str>, Vec<HostPattern>)>,
+    known: known::Sources,
     exemptions: Vec<Exemption>,
     digest: Digest,
 }
@@ -251,7 +254,7 @@ impl Policy {
     }
 
     /// What is probably not meant, though it is no error: exemptions that have expired by
-    /// `unix_seconds`, and a strict mode that allows nothing.
+    /// `unix_seconds`, a strict mode that allows nothing, and switching off what cannot be.
     pub fn warnings(&self, unix_seconds: u64) -> Vec<Problem> {
         let expired = self
             .exemptions
@@ -270,7 +273,21 @@ impl Policy {
                 suggestion: Some("list hosts in `egress.allow`".into()),
             });
         }
+        if self.action(Class::Secret, Severity::Critical) != Some(Action::Block) {
+            warnings.push(self.floor_warning());
+        }
         warnings
+    }
+
+    fn floor_warning(&self) -> Problem {
+        let floor = crate::rule_ids::floor().join(", ");
+        Problem {
+            file: "inspect.secret".into(),
+            line: 0,
+            column: 0,
+            what: format!("no setting reaches the floor rules: {floor}"),
+            suggestion: Some("they block all the same".into()),
+        }
     }
 
     /// What the lists say. Without a port, for a DNS question: denied where every port is, allowed
@@ -360,6 +377,32 @@ impl Policy {
         let covers = |hosts: &[HostPattern]| hosts.iter().any(|home| home.covers_host(host));
         let mut homes = self.homes.iter();
         homes.any(|(own, hosts)| **own == *rule && covers(hosts))
+    }
+
+    /// Whether, and why, the value of a variable of `carboy`'s environment is a secret.
+    pub fn knows_variable(&self, name: &str) -> Option<Asked> {
+        self.known.asks_for(name)
+    }
+
+    /// The variables that the policy names in full as secrets.
+    pub fn known_variables(&self) -> impl Iterator<Item = &str> {
+        self.known.variables()
+    }
+
+    /// The files whose values are secrets, as the policy writes their paths.
+    pub fn known_files(&self) -> impl Iterator<Item = &str> {
+        self.known.files.iter().map(|path| &**path)
+    }
+
+    /// Whether `carboy run` plants decoys in the bottle.
+    pub fn plants_canaries(&self) -> bool {
+        self.file.inspect.canary
+    }
+
+    /// Whether a known secret may go to a host.
+    pub(crate) fn is_known_home(&self, name: &str, host: &Host, port: u16) -> bool {
+        let mut homes = self.known.homes.iter();
+        homes.any(|(own, hosts)| **own == *name && covers(hosts, host, port))
     }
 
     /// Whether an exemption that still holds covers a rule at a place.

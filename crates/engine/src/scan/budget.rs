@@ -11,6 +11,8 @@ const FACTOR: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: u64,
+    /// Words that were compared with pieces of known values.
+    words: u64,
 }
 
 /// The work budget ended before the content was judged.
@@ -20,7 +22,10 @@ pub struct BudgetSpent;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: FLOOR_BYTES }
+        Self {
+            left: FLOOR_BYTES,
+            words: 0,
+        }
     }
 }
 
@@ -28,6 +33,16 @@ impl Budget {
     /// Grants work for content that arrived.
     pub(crate) fn earn(&mut self, content_bytes: usize) {
         self.left = self.left.saturating_add(content_bytes as u64 * FACTOR);
+    }
+
+    /// Counts words that were compared with pieces of known values.
+    pub(crate) fn pass_words(&mut self, words: usize) {
+        self.words += words as u64;
+    }
+
+    /// The words counted since it was last asked.
+    pub(crate) fn take_words(&mut self) -> u64 {
+        std::mem::take(&mut self.words)
     }
 
     /// Takes work away.

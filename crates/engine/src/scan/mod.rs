@@ -24,6 +24,7 @@ pub(crate) use stream::Stream;
 use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::Detectors;
 use crate::finding::{Fingerprint, Severity};
+use crate::known::{self, Known, Part, Values};
 use crate::rules::{RULES, Rule};
 use window::Window;
 
@@ -32,6 +33,7 @@ use window::Window;
 #[derive(Clone)]
 pub(crate) struct Scanner {
     detectors: Arc<Detectors>,
+    known: Arc<Values>,
     key: Arc<Zeroizing<[u8; 32]>>,
     /// Decodings that are left out, to prove that no other stands in for them.
     without: &'static [&'static str],
@@ -53,6 +55,8 @@ pub(crate) struct Sighting {
     /// The decodings that led to the view, outermost first.
     pub(crate) via: Vec<&'static str>,
     pub(crate) fingerprint: Fingerprint,
+    /// Which known value it is of, and what of it.
+    pub(crate) known: Option<Part>,
 }
 
 impl fmt::Debug for Scanner {
@@ -66,6 +70,7 @@ impl Scanner {
     pub(crate) fn new(key: [u8; 32]) -> Self {
         Self {
             detectors: Arc::new(Detectors::new()),
+            known: Arc::default(),
             key: Arc::new(Zeroizing::new(key)),
             without: &[],
         }
@@ -76,9 +81,39 @@ impl Scanner {
         self.without = decodings;
     }
 
+    /// The same, for known values too.
+    pub(crate) fn knowing(key: [u8; 32], known: Known) -> Self {
+        let mut scanner = Self::new(key);
+        if !known.is_empty() {
+            let rules_of = |name: &str, value: &[u8]| scanner.rules_of(name, value);
+            scanner.known = Arc::new(Values::new(known, &key, rules_of));
+        }
+        scanner
+    }
+
+    /// The rules that know a value by its form, or by its form and its name, and know its home.
+    fn rules_of(&self, name: &str, value: &[u8]) -> Vec<&'static Rule> {
+        let name = name.rsplit('.').next().unwrap_or_default();
+        let setting = [name.as_bytes(), b"=", value, b"\n"].concat();
+        let setting = Zeroizing::new(setting);
+        let (mut budget, mut found) = (Budget::default(), Vec::new());
+        let kind = SurfaceKind::Body;
+        let scanned = self.scan(kind, Direction::Outbound, &setting, &mut budget, &mut found);
+        let rules = found.into_iter().map(|own| own.rule);
+        match scanned {
+            Ok(()) => rules.filter(|rule| !rule.home.is_empty()).collect(),
+            Err(BudgetSpent) => Vec::new(),
+        }
+    }
+
+    /// What is known of the values that a sighting is of.
+    pub(crate) fn known(&self) -> &Values {
+        &self.known
+    }
+
     /// Every rule.
     pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
-        RULES.iter().chain(opaque::RULES)
+        RULES.iter().chain(opaque::RULES).chain(known::RULES)
     }
 
     fn detectors(&self) -> &Detectors {

@@ -42,6 +42,7 @@ impl Scanner {
             len: 0,
             via: Vec::new(),
             fingerprint: self.fingerprint(&[]),
+            known: None,
         }
     }
 }

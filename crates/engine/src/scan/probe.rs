@@ -6,6 +6,7 @@ use super::{Budget, Scanner, Stream};
 use crate::crossing::{Direction, SurfaceKind};
 use crate::finding::Class;
 use crate::injection;
+use crate::known::Known;
 use crate::rules::{PATTERNS, Pattern, RULES};
 use crate::views::{View, walk};
 
@@ -26,6 +27,11 @@ impl Default for Probe {
 }
 
 impl Probe {
+    /// A scanner that also knows some values.
+    pub fn knowing(known: Known) -> Self {
+        Self(Scanner::knowing([0; 32], known))
+    }
+
     /// The rule, severity, offset and length of all that a body shows; none if the work budget is
     /// spent.
     pub fn scan(

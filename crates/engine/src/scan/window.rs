@@ -7,6 +7,7 @@ use crate::crossing::{Direction, SurfaceKind};
 use crate::decide::Home;
 use crate::detect::Hit;
 use crate::finding::Class;
+use crate::known::{Glimpse, is_piece};
 use crate::views::{View, walk};
 
 /// What starts in a block is decided by one scan of it and its surroundings.
@@ -51,6 +52,7 @@ impl Scanner {
         if let Some((name, bytes)) = respelt(kind, window.bytes) {
             self.views(direction, window, &bytes, Some(name), budget, &mut seen)?;
         }
+        drop_whole_pieces(&mut seen);
         let mut seen = distinct(seen);
         note_named(&mut seen);
         seen.retain(|sighting| window.owned.contains(&sighting.offset));
@@ -68,7 +70,7 @@ impl Scanner {
     ) -> Result<(), BudgetSpent> {
         let is_clipped = window.base > 0 || bytes.len() as u64 >= BLOCK_BYTES;
         let root = View::raw(bytes, is_clipped);
-        let mut hits: Vec<Hit> = Vec::new();
+        let (mut hits, mut glimpses): (Vec<Hit>, Vec<Glimpse>) = Default::default();
         walk(root, self.without, budget, &mut |view, budget, clues| {
             self.detectors()
                 .detect(view, direction, budget, &mut hits, clues)?;
@@ -84,10 +86,42 @@ impl Scanner {
                     len: (origins.end - origins.start) as u64,
                     via,
                     fingerprint: self.fingerprint(value),
+                    known: None,
                 });
+            }
+            let view = &*view;
+            let is_fresh = |range: &Range<usize>| view.is_fresh(range);
+            self.known()
+                .find(&view.bytes, direction, &is_fresh, budget, &mut glimpses)?;
+            for glimpse in glimpses.drain(..) {
+                let sighting = self.glimpsed(view, glimpse, window.base, respelling);
+                seen.push(sighting);
             }
             Ok(())
         })
+    }
+}
+
+impl Scanner {
+    fn glimpsed(
+        &self,
+        view: &View<'_>,
+        glimpse: Glimpse,
+        base: u64,
+        respelling: Option<&'static str>,
+    ) -> Sighting {
+        let origins = view.origins(glimpse.range.start, glimpse.range.end);
+        let via = respelling.into_iter().chain(origins.via);
+        Sighting {
+            rule: glimpse.rule,
+            also: Vec::new(),
+            severity: glimpse.rule.severity,
+            offset: base + origins.start as u64,
+            len: (origins.end - origins.start) as u64,
+            via: via.chain(glimpse.spelling).collect(),
+            fingerprint: self.fingerprint(&view.bytes[glimpse.range]),
+            known: Some(glimpse.part),
+        }
     }
 }
 
@@ -116,6 +150,17 @@ fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         | SurfaceKind::Trailer
         | SurfaceKind::Stream => None,
     }
+}
+
+/// Drops pieces of values that are there whole: they tell nothing more.
+fn drop_whole_pieces(seen: &mut Vec<Sighting>) {
+    if !seen.iter().any(|own| is_piece(own.rule)) {
+        return;
+    }
+    let value = |own: &Sighting| own.known.map(|part| part.value);
+    let whole = seen.iter().filter(|own| !is_piece(own.rule));
+    let whole: Vec<u16> = whole.filter_map(value).collect();
+    seen.retain(|own| !is_piece(own.rule) || value(own).is_none_or(|own| !whole.contains(&own)));
 }
 
 /// The shortest value that a rule takes for a credential by its surroundings alone.

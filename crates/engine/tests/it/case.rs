@@ -30,11 +30,15 @@ impl Case {
         static ENGINES: LazyLock<Mutex<HashMap<String, Arc<Engine>>>> =
             LazyLock::new(Mutex::default);
         let mut engines = ENGINES.lock().expect("no other test panicked with it");
-        if let Some(engine) = engines.get(&self.policy) {
+        if let Some(engine) = engines.get(&self.engine_key()) {
             return Arc::clone(engine);
         }
-        let engine = Arc::new(Engine::new(self.parsed_policy(), [7; 32]));
-        engines.insert(self.policy.clone(), Arc::clone(&engine));
+        let engine = Arc::new(Engine::knowing(
+            self.parsed_policy(),
+            [7; 32],
+            self.knowledge(),
+        ));
+        engines.insert(self.engine_key(), Arc::clone(&engine));
         engine
     }
 
@@ -123,13 +127,6 @@ impl Case {
             resolved,
             released,
         }
-    }
-
-    /// `{n}` in a URL or target is the number of the crossing.
-    fn url_at(&self, index: u64) -> Option<String> {
-        self.url
-            .as_ref()
-            .map(|url| url.replace("{n}", &index.to_string()))
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

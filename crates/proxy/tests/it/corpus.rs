@@ -13,17 +13,19 @@ use crate::support::{Setup, Stand, Upstreams, body, status};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_http_case_has_its_verdict_through_the_gate() {
-    let mut by_policy = BTreeMap::<String, Vec<(Case, Place)>>::new();
+    let mut by_policy = BTreeMap::<(String, String), Vec<(Case, Place)>>::new();
     for case in all() {
         if let (Some(place), Some(policy)) = (case.place(), case.open_policy()) {
-            by_policy.entry(policy).or_default().push((case, place));
+            let key = (policy, case.engine_key());
+            by_policy.entry(key).or_default().push((case, place));
         }
     }
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for (policy, cases) in &by_policy {
+    for ((policy, _), cases) in &by_policy {
         let names: Vec<_> = cases.iter().map(|(_, place)| place.host.as_str()).collect();
         let stand = Stand::with(Setup {
             policy,
+            known: cases[0].0.knowledge(),
             names: &names.join(" "),
             ..Setup::default()
         })

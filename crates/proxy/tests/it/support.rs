@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use carboy_engine::{Durability, Engine, Policy};
+use carboy_engine::{Durability, Engine, Known, Policy};
 use carboy_proxy::{
     CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Interceptor,
     Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig,
@@ -46,6 +46,7 @@ impl Observer for Refusals {
 
 pub struct Setup<'a> {
     pub policy: &'a str,
+    pub known: Known,
     pub durability: Durability,
     /// What the listener's clients take it for.
     pub role: Role,
@@ -59,6 +60,7 @@ impl Default for Setup<'_> {
     fn default() -> Self {
         Self {
             policy: OPEN,
+            known: Known::default(),
             durability: Durability::Written,
             role: Role::Forward,
             authorities: Vec::new(),
@@ -90,7 +92,7 @@ impl Stand {
         .unwrap();
         let refusals = Arc::<Refusals>::default();
         let gate = Gate::new(GateConfig {
-            engine: Arc::new(Engine::new(policy, [1; 32])),
+            engine: Arc::new(Engine::knowing(policy, [1; 32], setup.known)),
             agent: "test".into(),
             bottle: None,
             evidence,

@@ -94,9 +94,10 @@ impl Case {
     }
 
     fn run(&self, engines: &mut HashMap<String, Arc<Engine>>) -> End {
-        let engine = engines
-            .entry(self.policy.clone())
-            .or_insert_with(|| Arc::new(Engine::new(self.parsed_policy(), [7; 32])));
+        let engine = engines.entry(self.engine_key()).or_insert_with(|| {
+            let (policy, known) = (self.parsed_policy(), self.knowledge());
+            Arc::new(Engine::knowing(policy, [7; 32], known))
+        });
         let session = Session::default();
         for index in 1..self.times {
             self.cross(engine, &session, index - 1);
@@ -118,11 +119,7 @@ impl Case {
         if kind(self) == Some(CrossingKind::HttpResponse) {
             return End::Judged(judge.response(self).into());
         }
-        let url = self
-            .url
-            .as_ref()
-            .unwrap()
-            .replace("{n}", &index.to_string());
+        let url = self.url_at(index).unwrap();
         let (bytes, origin) = self.request(&url);
         let head = match parse(&bytes) {
             Ok(head) => head,
