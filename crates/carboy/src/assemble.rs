@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use carboy_engine::{Engine, Policy};
+use carboy_engine::{Engine, Known, Policy};
 use carboy_proxy::{
     CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Interceptor,
     Observer, Resolver, Upstream, UpstreamConfig,
@@ -18,6 +18,8 @@ use crate::paths;
 pub(crate) struct Parts<'a> {
     /// What judges.
     pub(crate) policy: Policy,
+    /// The values that must not cross.
+    pub(crate) known: Known,
     /// The bottle's name, or the proxy's.
     pub(crate) name: &'a str,
     /// Whether the gate serves a bottle.
@@ -52,7 +54,7 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
         extra_authorities: parts.upstream.upstream_ca.iter().cloned().collect(),
     };
     let config = GateConfig {
-        engine: engine(parts.policy)?,
+        engine: engine(parts.policy, parts.known)?,
         agent: parts.name.into(),
         bottle: parts.bottle.then(|| parts.name.into()),
         evidence,
@@ -70,10 +72,10 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
 ///
 /// # Errors
 /// When the system has no randomness.
-pub(crate) fn engine(policy: Policy) -> Result<Arc<Engine>> {
+pub(crate) fn engine(policy: Policy, known: Known) -> Result<Arc<Engine>> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| anyhow!("the system has no randomness: {error}"))?;
-    Ok(Arc::new(Engine::new(policy, key)))
+    Ok(Arc::new(Engine::knowing(policy, key, known)))
 }
 
 fn hosts(upstream: &UpstreamArgs) -> Result<HostsTable> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::canaries::Kind;
 use crate::output::Format;
 
 /// Run an AI agent in a sealed bottle: nothing crosses its wall but what the policy allows.
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Manage the kept certificate authority of `carboy proxy`
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Make decoys that tell of a leak when they are seen
+    #[command(subcommand)]
+    Canary(CanaryCommand),
     /// Open a bottle and try to get out of it
     Selftest(SelftestArgs),
     /// Show an allowed request, two refusals and a caught escape, offline
@@ -102,6 +106,9 @@ pub(crate) struct RunArgs {
     /// Show the command one more path, writable (repeatable)
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) read_write: Vec<PathBuf>,
+    /// Plant decoys in the bottle: credentials that nothing honest uses, refused wherever they go
+    #[arg(long)]
+    pub(crate) canary: bool,
     /// Go on when this machine lacks a layer of confinement, and say what is lost
     #[arg(long)]
     pub(crate) best_effort: bool,
@@ -375,6 +382,22 @@ pub(crate) enum CaCommand {
         /// The file to write
         #[arg(value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CanaryCommand {
+    /// Make decoys and remember them: from now on they are refused wherever they turn up
+    New {
+        /// What it looks like (repeatable)
+        #[arg(long, value_enum, value_name = "KIND", default_value = "aws")]
+        kind: Vec<Kind>,
+        /// Write them to a new file, not to standard output
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
+        /// How to print them; text is NAME=value lines
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
     },
 }
 

@@ -1,6 +1,7 @@
 //! One module a command.
 
 mod ca;
+mod canary;
 mod check;
 mod completions;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         #[cfg(target_os = "linux")]
         Command::Selftest(args) => selftest::run(&args),
         Command::Ca(command) => ca::run(&command),
+        Command::Canary(command) => canary::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::Policy(command) => policy::run(&command),

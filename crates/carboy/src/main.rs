@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod canaries;
 mod cli;
 mod client;
 mod commands;
 mod keys;
+mod known;
 mod origin;
 mod outcome;
 mod output;

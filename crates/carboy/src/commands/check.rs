@@ -3,22 +3,22 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 use carboy_engine::{
-    Crossing, CrossingKind, Decision, Engine, Fault, Finding, Host, Inspection, Policy, Refusal,
-    Scheme, Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
+    Crossing, CrossingKind, Decision, Fault, Finding, Host, Inspection, Policy, Refusal, Scheme,
+    Session, Step, Surface, SurfaceKind, Target, Time, Verdict,
 };
 use carboy_wire::http::{self as wire, Origin};
 use serde_json::{Value, json};
 
+use crate::assemble;
 use crate::cli::CheckArgs;
+use crate::known;
 use crate::outcome::Outcome;
 use crate::output::{self, Format, Paint};
 use crate::policies;
-use crate::stage;
 
 /// The far end of a text that is judged on its own. Nobody can own it (RFC 6761, section 6.4).
 const NOWHERE: &str = "check.invalid";
@@ -148,8 +148,6 @@ struct Stopped;
 
 impl Judge {
     fn open(policy: Policy, crossing: Crossing<'_>) -> Result<Self> {
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(&stage::random()?);
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -159,7 +157,8 @@ impl Judge {
         };
         let session = Session::default();
         // What the first step says, the next ones and the verdict say again.
-        let (inspection, _) = Arc::new(Engine::new(policy, key)).open(crossing, &session, now);
+        let known = known::gather(&policy, &[])?.known;
+        let (inspection, _) = assemble::engine(policy, known)?.open(crossing, &session, now);
         Ok(Self {
             inspection,
             session,

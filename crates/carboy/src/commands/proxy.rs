@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::{self, Parts};
 use crate::cli::{CaChoice, ProxyArgs};
+use crate::known;
 use crate::outcome::Outcome;
 use crate::output;
 use crate::paths;
@@ -22,6 +23,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
     let choice = args.policy.policy.as_deref();
     let chosen = policies::choose(choice)?;
     policies::advise(&chosen, choice, Path::new("."));
+    let gathered = known::gather(&chosen.policy, &[])?;
+    gathered.advise();
     let state = paths::state_dir()?;
     let authority = authority(args.ca, &state)?;
     if let Some(file) = &args.ca_cert_out {
@@ -38,6 +41,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
     let totals = runtime.block_on(async {
         let gate = assemble::gate(Parts {
             policy: chosen.policy,
+            known: gathered.known,
             name: &args.name,
             bottle: false,
             state: &state,
@@ -104,7 +108,8 @@ async fn reload_on(mut hangups: Signal, choice: Option<String>, gate: Arc<Gate>)
     while hangups.recv().await.is_some() {
         let reloaded = policies::choose(choice.as_deref()).and_then(|chosen| {
             let (mode, digest) = (chosen.policy.mode(), chosen.policy.digest());
-            gate.reload(assemble::engine(chosen.policy)?);
+            let gathered = known::gather(&chosen.policy, &[])?;
+            gate.reload(assemble::engine(chosen.policy, gathered.known)?);
             output::note(format_args!(
                 "policy read again from {}: mode {}, digest {digest}",
                 chosen.source,

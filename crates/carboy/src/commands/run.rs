@@ -10,11 +10,13 @@ use anyhow::{Context, Result};
 use carboy_bottle::{
     HostFacts, Plan, Spec, Variable, Workspace, WorkspaceMode, environment, launch, plan,
 };
-use carboy_engine::Policy;
+use carboy_engine::{Known, Policy};
 use carboy_proxy::{CertificateAuthority, Totals};
 
 use crate::assemble::Parts;
+use crate::canaries::{self, For};
 use crate::cli::{self, RunArgs};
+use crate::known;
 use crate::outcome::Outcome;
 use crate::output::{self, Format};
 use crate::paths;
@@ -28,13 +30,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     let chosen = policies::choose(choice)?;
     let state = paths::state_dir()?;
     let authority = CertificateAuthority::generate()?;
-    let spec = spec(args, &state, &authority)?;
+    let mut gathered = known::gather(&chosen.policy, &args.env)?;
+    let mut spec = spec(args, &state, &authority)?;
+    if args.canary || chosen.policy.plants_canaries() {
+        plant(&mut spec, &mut gathered.known, args.dry_run)?;
+    }
+    let workspace = spec.workspace.dir.clone();
     let plan = plan(&spec, &HostFacts::gather(&spec_environment())?)?;
     if args.dry_run {
         return print_plan(&plan, args.format);
     }
     if !args.quiet {
-        policies::advise(&chosen, choice, &spec.workspace.dir);
+        policies::advise(&chosen, choice, &workspace);
+        gathered.advise();
     }
     open(
         args,
@@ -43,6 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
         Bottle {
             name: &spec.name,
             state: &state,
+            known: gathered.known,
             authority,
         },
     )
@@ -52,6 +61,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
 struct Bottle<'a> {
     name: &'a str,
     state: &'a Path,
+    known: Known,
     authority: CertificateAuthority,
 }
 
@@ -65,6 +75,7 @@ fn open(args: &RunArgs, plan: Plan, policy: Policy, bottle: Bottle<'_>) -> Resul
             .map_or_else(|| Arc::new(Silence) as _, Refusals::observer);
         let parts = Parts {
             policy,
+            known: bottle.known,
             name: bottle.name,
             bottle: true,
             state: bottle.state,
@@ -151,6 +162,23 @@ fn spec(args: &RunArgs, state: &Path, authority: &CertificateAuthority) -> Resul
         read_write: args.read_write.clone(),
         best_effort: args.best_effort,
     })
+}
+
+/// Puts decoys into the bottle's environment, under names that no program looks for.
+fn plant(spec: &mut Spec, known: &mut Known, is_dry: bool) -> Result<()> {
+    for kind in canaries::PLANTED {
+        // A plan shows names alone.
+        let canary = match is_dry {
+            true => canaries::sample(kind),
+            false => canaries::mint(&spec.state_dir, kind, For::Bottle)?,
+        };
+        canary.add_to(known);
+        for (name, value) in &canary.values {
+            let name = format!("{}{name}", canaries::PLANTED_PREFIX);
+            spec.env.insert(name.into(), value.as_str().into());
+        }
+    }
+    Ok(())
 }
 
 fn spec_environment() -> BTreeMap<OsString, OsString> {

@@ -7,6 +7,7 @@ mod encoding;
 mod encodings;
 mod files;
 mod host;
+mod known;
 mod policy;
 mod prose;
 #[path = "../../../../cases/reader.rs"]
