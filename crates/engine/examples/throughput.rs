@@ -41,7 +41,9 @@ fn known(count: u64) -> Known {
     let (mut known, mut state) = (Known::default(), 1u64);
     for number in 0..count {
         let letter = |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             LETTERS[(state >> 33) as usize % LETTERS.len()]
         };
         let value: Vec<u8> = (0..40).map(letter).collect();

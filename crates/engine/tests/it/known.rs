@@ -63,10 +63,10 @@ const VIEWS: [Encoding; 12] = [
     ("percent", percent),
     ("base64", |text| BASE64.encode(text.as_bytes())),
     ("base64 at offset 1", |text| {
-        BASE64.encode(format!("x{text}").as_bytes())
+        BASE64.encode(format!(".{text}").as_bytes())
     }),
     ("base64 at offset 2", |text| {
-        BASE64.encode(format!("xy{text}").as_bytes())
+        BASE64.encode(format!("..{text}").as_bytes())
     }),
     ("base64url", |text| BASE64URL_NOPAD.encode(text.as_bytes())),
     ("base32", |text| BASE32.encode(text.as_bytes())),
@@ -168,8 +168,11 @@ fn half_is_seen_and_less_is_not() {
         let half = value.len().div_ceil(2).max(12);
         for start in 0..=value.len() - half {
             let part = &value[start..start + half];
-            assert!(sees(&carried(part)), "{name}: {part}");
-            assert!(!sees(&carried(&part[..half - 1])), "{name}: less of {part}");
+            assert!(sees(&format!("({part})")), "{name}: {part}");
+            assert!(
+                !sees(&format!("({})", &part[..half - 1])),
+                "{name}: less of {part}"
+            );
         }
     }
     assert!(!sees("see corp-live-v2- for more"));
