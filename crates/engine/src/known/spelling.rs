@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
-
 use crate::scan::BudgetSpent;
 
 pub(super) const REVERSED: &str = "reversed";
@@ -46,7 +44,7 @@ pub(super) fn dots(
     mut tell: impl FnMut(Vec<u8>, &'static str, Range<usize>) -> Result<(), BudgetSpent>,
 ) -> Result<(), BudgetSpent> {
     let mut from = 0;
-    while let Some(found) = memmem::find(&view[from..], &BRAILLE) {
+    while let Some(found) = memchr::memchr(BRAILLE, &view[from..]) {
         let start = from + found;
         let (cells, end) = cells(view, start);
         if cells.len() >= CHARACTERS_MIN {
@@ -70,8 +68,8 @@ pub(super) fn dots(
     Ok(())
 }
 
-/// The first two of the three bytes that the cells of six dots have in UTF-8.
-const BRAILLE: [u8; 2] = [0xe2, 0xa0];
+/// The first of the three bytes that cells have in UTF-8.
+const BRAILLE: u8 = 0xe2;
 
 /// North American Braille ASCII, by the number of the cell.
 static BRAILLE_ASCII: &[u8; 64] =
@@ -79,7 +77,7 @@ static BRAILLE_ASCII: &[u8; 64] =
 
 /// The cells from `start` on, blanks between them left out, and where they end.
 fn cells(view: &[u8], start: usize) -> (Vec<u8>, usize) {
-    let (mut cells, mut at, mut end) = (Vec::new(), start, start + BRAILLE.len());
+    let (mut cells, mut at, mut end) = (Vec::new(), start, start + 1);
     while let Some(next) = view.get(at) {
         match view[at..] {
             [0xe2, high @ 0xa0..=0xa3, low @ 0x80..=0xbf, ..] => {

@@ -129,7 +129,16 @@ const SECRET_WORDS: [&str; 25] = [
 ];
 
 /// Ends of words that say so too, as in `GITHUBTOKEN` and `dbpassword`.
-const SECRET_ENDS: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"];
+const SECRET_ENDS: [&str; 8] = [
+    "APIKEY",
+    "ACCESSKEY",
+    "SECRETKEY",
+    "PRIVATEKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+];
 
 /// Words of a name that say that its value is none: it is for everyone, or says where one is.
 const OPEN_WORDS: [&str; 18] = [
