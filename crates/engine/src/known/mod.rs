@@ -15,6 +15,7 @@ use crate::finding::{Class, Severity};
 use crate::rules::{Origin, Rule, RuleDirection};
 use crate::scan::{Budget, BudgetSpent};
 use index::Index;
+use pieces::Joined;
 pub(crate) use pieces::{Coverage, Piece};
 use value::Value;
 
@@ -304,9 +305,9 @@ impl Values {
         budget: &mut Budget,
         found: &mut Vec<Glimpse>,
     ) -> Result<(), BudgetSpent> {
-        let words = pieces::Words::of(view);
-        budget.pass_words(words.count());
-        words.each(|range| {
+        let mut words = 0;
+        let joined = Joined::of(view, |range| {
+            words += 1;
             index.word(&view[range.clone()], |number, start| {
                 let value = &self.values[usize::from(number)];
                 let part = value.piece(number, start, range.len());
@@ -318,11 +319,12 @@ impl Values {
                 }));
             });
         });
-        if words.is_cut() {
+        budget.pass_words(words);
+        if joined.is_cut() {
             let first = found.len();
-            self.sweep(index, words.joined(), false, budget, found)?;
+            self.sweep(index, joined.bytes(), false, budget, found)?;
             for own in &mut found[first..] {
-                own.range = words.place(&own.range);
+                own.range = Joined::place(view, &own.range);
                 own.spelling = Some("joined");
             }
         }

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::Part;
 use super::value::{PIECE_BYTES_MIN, Value};
 
@@ -15,64 +13,82 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 /// Pieces remembered of one value: a long one in the shortest pieces, and some twice.
 const PIECES_MAX: usize = 128;
 
-/// The words of a view: letters and digits in a row.
-pub(super) struct Words {
-    /// Those that may be pieces.
-    words: Vec<Range<usize>>,
-    /// All but the names of items, end to end.
-    joined: Zeroizing<Vec<u8>>,
-    /// Where each word of `joined` starts in it, and in the view.
-    places: Vec<(usize, usize)>,
+/// All words of a view but the names of items, end to end.
+pub(super) struct Joined {
+    bytes: Vec<u8>,
+    words: usize,
 }
 
-impl Words {
-    pub(super) fn of(view: &[u8]) -> Self {
-        let mut own = Self {
-            words: Vec::new(),
-            joined: Zeroizing::new(Vec::with_capacity(view.len())),
-            places: Vec::new(),
-        };
-        let mut at = 0;
-        while let Some(skip) = view[at..].iter().position(u8::is_ascii_alphanumeric) {
-            let start = at + skip;
-            let rest = view[start..].iter();
-            at = start + rest.take_while(|b| b.is_ascii_alphanumeric()).count();
-            if at - start >= PIECE_BYTES_MIN {
-                own.words.push(start..at);
+impl Joined {
+    /// Joins the words, and tells of each that may be a piece.
+    pub(super) fn of(view: &[u8], mut tell: impl FnMut(Range<usize>)) -> Self {
+        let mut bytes = vec![0; view.len()];
+        let (mut len, mut words) = (0, 0);
+        each_word(view, |word| {
+            if word.len() >= PIECE_BYTES_MIN {
+                tell(word.clone());
             }
-            if !is_name(view, &(start..at)) {
-                own.places.push((own.joined.len(), start));
-                own.joined.extend_from_slice(&view[start..at]);
+            if !is_name(view, &word) {
+                // Words are short: a call to copy one costs more than it does.
+                for (to, from) in bytes[len..].iter_mut().zip(&view[word.clone()]) {
+                    *to = *from;
+                }
+                len += word.len();
+                words += 1;
             }
-        }
-        own
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    pub(super) fn each(&self, tell: impl FnMut(Range<usize>)) {
-        self.words.iter().cloned().for_each(tell);
+        });
+        bytes.truncate(len);
+        Self { bytes, words }
     }
 
     /// Whether anything stood between words.
     pub(super) fn is_cut(&self) -> bool {
-        self.places.len() > 1
+        self.words > 1
     }
 
-    pub(super) fn joined(&self) -> &[u8] {
-        &self.joined
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Where a range of what was joined is in the view.
-    pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
-        let at = |place: usize| {
-            let next = self.places.partition_point(|(joined, _)| *joined <= place);
-            let (joined, view) = self.places[next.saturating_sub(1)];
-            view + (place - joined)
-        };
-        at(range.start)..at(range.end.saturating_sub(1)) + 1
+    pub(super) fn place(view: &[u8], range: &Range<usize>) -> Range<usize> {
+        let (mut joined, mut place) = (0, 0..0);
+        each_word(view, |word| {
+            if is_name(view, &word) {
+                return;
+            }
+            let own = joined..joined + word.len();
+            if own.contains(&range.start) {
+                place.start = word.start + (range.start - own.start);
+            }
+            if own.contains(&(range.end - 1)) {
+                place.end = word.start + (range.end - own.start);
+            }
+            joined = own.end;
+        });
+        place
+    }
+}
+
+static IN_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
+/// Tells of each word of a view: letters and digits in a row.
+fn each_word(view: &[u8], mut tell: impl FnMut(Range<usize>)) {
+    let in_word = |byte: &u8| IN_WORD[usize::from(*byte)];
+    let mut at = 0;
+    while let Some(skip) = view[at..].iter().position(in_word) {
+        let start = at + skip;
+        let rest = &view[start..];
+        at = start + rest.iter().position(|b| !in_word(b)).unwrap_or(rest.len());
+        tell(start..at);
     }
 }
 
