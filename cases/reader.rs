@@ -10,6 +10,9 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CaseFile {
+    /// What cases expect that do not say.
+    #[serde(default)]
+    expect: String,
     cases: Vec<Case>,
 }
 
@@ -32,6 +35,7 @@ pub(crate) struct Case {
     pub(crate) headers: Vec<String>,
     pub(crate) body: Option<String>,
     pub(crate) body_base64: Option<String>,
+    pub(crate) body_gen: Option<Generated>,
     #[serde(default = "once")]
     pub(crate) times: u64,
     #[serde(default)]
@@ -41,6 +45,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) canaries: BTreeMap<String, String>,
     pub(crate) resolve: Option<Vec<IpAddr>>,
+    #[serde(default)]
     pub(crate) expect: String,
     pub(crate) rule: Option<String>,
     pub(crate) surface: Option<String>,
@@ -66,7 +71,9 @@ fn once() -> u64 {
 /// Every case of every file, in the order of the files' names.
 pub(crate) fn all() -> Vec<Case> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
-    let entries = std::fs::read_dir(dir).expect("the corpus");
+    let entries = [dir.clone(), dir.join("benign")]
+        .into_iter()
+        .flat_map(|dir| std::fs::read_dir(dir).expect("the corpus"));
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
         .collect();
@@ -79,15 +86,20 @@ fn read(path: &Path) -> Vec<Case> {
     let text = std::fs::read_to_string(path)
         .expect("a file")
         .replace("<>", "");
-    let mut file: CaseFile =
+    let file: CaseFile =
         serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    for case in &mut file.cases {
+    let mut cases = file.cases;
+    for case in &mut cases {
+        if case.expect.is_empty() {
+            assert!(!file.expect.is_empty(), "{} expects nothing", case.name);
+            case.expect.clone_from(&file.expect);
+        }
         if let Some(last) = case.urls.last() {
             case.url = Some(last.clone());
             case.times = case.urls.len() as u64;
         }
     }
-    file.cases
+    cases
 }
 
 impl Case {
@@ -131,9 +143,127 @@ impl Case {
                 .decode(text.as_bytes())
                 .expect("base64")
         };
-        let plain = self.body.as_ref().map(|text| text.clone().into_bytes());
+        let made = self.body_gen.as_ref().map(Generated::bytes);
+        let plain = self.body.as_ref().map(|text| match &made {
+            Some(made) => text.replace("{gen}", &String::from_utf8_lossy(made)),
+            None => text.clone(),
+        });
         plain
+            .map(String::into_bytes)
             .or_else(|| self.body_base64.as_ref().map(decode))
+            .or(made)
             .unwrap_or_default()
+    }
+}
+
+/// Content that is made, the same each time: what is too large or too binary to write down.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Generated {
+    kind: Kind,
+    seed: u64,
+    size: usize,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// Bytes by lot.
+    Noise,
+    /// A picture's head, and noise.
+    Png,
+    Jpeg,
+    /// A document's head and tail, and noise between.
+    Pdf,
+    /// An archive's head, and noise.
+    Zip,
+    Gzip,
+    /// Noise in base64, in one line.
+    Base64,
+    /// Noise in base64, in lines of 76.
+    Mime,
+    /// Noise in hexadecimal, in one line.
+    Hex,
+    /// Words and sentences.
+    Prose,
+    /// A table: names, days and numbers.
+    Csv,
+    /// Program text of one line.
+    Minified,
+}
+
+impl Generated {
+    fn bytes(&self) -> Vec<u8> {
+        let mut lot = Lot(self.seed);
+        let mut noise = |size: usize| -> Vec<u8> { (0..size).map(|_| lot.next() as u8).collect() };
+        let framed = |head: &[u8], noise: Vec<u8>, tail: &[u8]| [head, &noise, tail].concat();
+        let size = self.size;
+        match self.kind {
+            Kind::Noise => noise(size),
+            Kind::Png => framed(
+                b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+                noise(size),
+                b"IEND\xaeB`\x82",
+            ),
+            Kind::Jpeg => framed(b"\xff\xd8\xff\xe0\0\x10JFIF\0", noise(size), b"\xff\xd9"),
+            Kind::Pdf => framed(
+                b"%PDF-1.7\n1 0 obj\n<< /Filter /FlateDecode >>\nstream\n",
+                noise(size),
+                b"\nendstream\nendobj\ntrailer\n%%EOF\n",
+            ),
+            Kind::Zip => framed(b"PK\x03\x04\x14\0\0\0\x08\0", noise(size), b"PK\x05\x06"),
+            Kind::Gzip => framed(b"\x1f\x8b\x08\0\0\0\0\0\0\x03", noise(size), b""),
+            Kind::Base64 => data_encoding::BASE64.encode(&noise(size)).into_bytes(),
+            Kind::Mime => data_encoding::BASE64_MIME.encode(&noise(size)).into_bytes(),
+            Kind::Hex => data_encoding::HEXLOWER.encode(&noise(size)).into_bytes(),
+            Kind::Prose => lot.words(size, |lot| format!("{} ", lot.word())),
+            Kind::Csv => lot.words(size, |lot| {
+                let (id, day, sum) = (lot.below(9999), lot.below(28) + 1, lot.below(90_000));
+                format!(
+                    "{id},{},2026-01-{day:02},{}.{:02}\n",
+                    lot.word(),
+                    sum / 100,
+                    sum % 100
+                )
+            }),
+            Kind::Minified => lot.words(size, |lot| {
+                let (word, n) = (lot.word(), lot.below(999));
+                format!("function {word}(t,e){{return t.{word}?e[{n}]:!0}}var n{n}=\"{word}\";")
+            }),
+        }
+    }
+}
+
+/// Steele, Lea and Flood's SplitMix64.
+struct Lot(u64);
+
+impl Lot {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn word(&mut self) -> &'static str {
+        const WORDS: [&str; 24] = [
+            "render", "the", "window", "value", "report", "copper", "between", "garden", "request",
+            "a", "measure", "of", "parser", "river", "total", "and", "signal", "button", "cache",
+            "north", "paper", "to", "compile", "index",
+        ];
+        WORDS[self.below(WORDS.len() as u64) as usize]
+    }
+
+    fn words(&mut self, size: usize, mut piece: impl FnMut(&mut Self) -> String) -> Vec<u8> {
+        let mut text = String::new();
+        while text.len() < size {
+            text.push_str(&piece(self));
+        }
+        text.into_bytes()
     }
 }

@@ -9,6 +9,7 @@
 mod bench;
 mod ci;
 mod detection;
+mod letters;
 mod purity;
 mod run;
 mod tests;
@@ -24,6 +25,8 @@ usage: cargo xtask CHORE
   detection
            how many attacks and how much honest text the injection rules refuse or record: of
            cases/prompts, or as told (--corpus DIR, --honest DIR, --half tune|held, --misses)
+  letters  count which letters follow each other in the names and documents below directories,
+           for the table by which the engine tells names from encoded data
   purity   prove the boundaries that ARCHITECTURE.md names
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["bench", ..] => bench::run(&arguments[1..]),
         ["detection", ..] => detection::run(&arguments[1..]),
+        ["letters", ..] => letters::run(&arguments[1..]),
         ["purity"] => purity::run(),
         _ => {
             eprint!("{USAGE}");

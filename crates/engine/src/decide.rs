@@ -66,6 +66,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) direction: Direction,
     pub(crate) target: &'a Target,
     pub(crate) path: &'a str,
+    /// Whether the body is a form for an endpoint where tokens are exchanged.
+    pub(crate) is_exchange: bool,
     pub(crate) now: Time,
 }
 
@@ -80,6 +82,7 @@ impl Bench<'_> {
             Origin::Floor => Action::Block,
             // `Bearer` before a provider's own key says nothing more than the key does.
             Origin::Builtin if self.is_named_at_home(sighting, kind) => return None,
+            Origin::Builtin if self.is_for_party(sighting) => return None,
             Origin::Builtin => self
                 .engine
                 .policy()
@@ -140,6 +143,13 @@ impl Bench<'_> {
         sighting.also.iter().any(is_here)
     }
 
+    /// Whether a token goes to who issued it, or to whom it was issued for.
+    fn is_for_party(&self, sighting: &Sighting) -> bool {
+        self.direction == Direction::Outbound
+            && self.target.scheme != Scheme::Http
+            && sighting.parties.include(&self.target.host)
+    }
+
     /// What is wrong with a credential's way to its own home, where it is on one.
     pub(crate) fn astray(&self, rule: &Rule) -> Option<Astray> {
         if rule.class != Class::Secret || self.direction != Direction::Outbound {
@@ -184,7 +194,9 @@ impl Bench<'_> {
         if may_add && self.engine.policy().adds_home(rule.id, host, port) {
             return Some(Belonging::Here);
         }
-        if !travels || self.target.scheme == Scheme::Http {
+        let is_anywhere = Home::is_anywhere(rule);
+        let is_exchanged = is_anywhere && self.is_exchange && kind == SurfaceKind::Body;
+        if !(travels || is_exchanged) || self.target.scheme == Scheme::Http {
             return None;
         }
         match self.engine.home(rule)? {

@@ -1,36 +1,142 @@
-//! Tells encoded data from names.
+//! Tells encoded data from names, and says how much of it a place holds.
 //!
-//! A run of letters and digits is judged by how many of its letter pairs are common in words: in
-//! names well over a third, in encoded data about a tenth. Shannon entropy alone cannot tell the
-//! two apart at the lengths of labels. Content identifiers are encoded data too, but of a form that
-//! leaves nothing to choose but a hash: one of them passes, and counts among its site's names.
+//! What a place normally holds decides: words and numbers in a host name, a path, a query or a header.
+//! Runs of letters and digits that would surprise there are encoded. Shannon entropy alone cannot
+//! tell the two apart at these lengths. Hashes, identifiers and pictures pass by their structure.
 
 use crate::content_id::is_content_id;
+use crate::finding::Severity;
+use crate::shape::unescaped;
+use crate::structure::{Encoded, encoded_text, is_hash, is_known, is_picture, is_uuid};
+use crate::surprise::{RUN_BYTES_MIN, is_encoded_label, is_encoded_run};
 
-/// Runs shorter than this say nothing.
-const RUN_BYTES_MIN: usize = 12;
 /// One label of this many encoded bytes is data: longer than a 40-digit hash.
 const LABEL_BYTES_MAX: usize = 41;
+/// The same of a label that is no hexadecimal number: longer than the identifiers of cloud services.
+const LABEL_SYMBOLS_MAX: usize = 35;
 /// As many encoded bytes in all labels of a name together.
 const NAME_BYTES_MAX: usize = 48;
+/// So many bytes of text in a name are no coincidence.
+const NAME_TEXT_BYTES_MIN: usize = 12;
 /// Path segments and query values are judged from this length: a 32-digit identifier passes.
 const VALUE_BYTES_MIN: usize = 40;
 /// As many bytes of a value must stand in encoded runs.
 const VALUE_ENCODED_BYTES_MIN: usize = 32;
-/// Longer values are content, not identifiers, and are judged by what they hold.
-const VALUE_BYTES_MAX: usize = 4096;
-/// Common pairs below this share (of 100) make a run encoded.
-const COMMON_PERCENT_MAX: usize = 30;
+/// A value with more is a load and no identifier, cursor or click's trace: those have hundreds.
+const VALUE_ENCODED_BYTES_MAX: usize = 1024;
+/// The same for JSON and forms, which clients do put into a query.
+const VALUE_COMPACT_BYTES_MAX: usize = 2048;
+/// Lines of text this long are a load; shorter ones may be a label or a name with spaces.
+const VALUE_LINES_BYTES_MAX: usize = 48;
+/// Encoded text in a header that normally holds words: less than one secret's worth.
+const WORDS_TEXT_BYTES_MAX: usize = 16;
+/// Encoded bytes in such a header: some clients add three anonymous identifiers.
+const WORDS_ENCODED_BYTES_MAX: usize = 96;
+/// The longest piece that is decoded to see whether it is text. The rest is more of the same.
+const PIECE_BYTES_MAX: usize = 4096;
+/// The shortest piece that is.
+const PIECE_BYTES_MIN: usize = 20;
 
-/// The commonest letter pairs of English words and host names.
-const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as \
-    ou io le ve co me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr \
-    no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie wh ee wi em ad ol rt po we na ul ni ts mo ow \
-    pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl ab gh ty op wo sa ay ex ke ui fr \
-    oo ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga qu ue ff ba \
-    ey ls va um pp ua up lu go ht ru ug ds lt pi rc rr eg au ck ew mu br bi pt ak pu ui rg ib tl ny ki rk ys \
-    ob mm fu ph og ms ye ud mb ip ub oi rl gu dr hr cc tw ft wn nu af hu nn eo vo rv nf xp gn sm fl iz ok nl \
-    my gl aw ju oa eq sy sl ps jo lf nv je nk kn gs dy hy ze ks xt bs ik dd pd st api cdn www";
+/// What a value holds beside names, words and numbers.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Bytes in runs that look encoded and are no hash.
+    pub(crate) encoded: usize,
+    /// Bytes of lines or prose that were encoded, as decoded.
+    pub(crate) lines: usize,
+    /// Bytes of JSON or of other text without spaces that were encoded, as decoded.
+    pub(crate) compact: usize,
+}
+
+/// Where a value stands, and so what is normal there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// A segment of a path.
+    Segment,
+    /// A query item that no one expects to be opaque.
+    Item,
+    /// A query item that is a token, a cursor or a challenge by its name, or part of a signature.
+    OpaqueItem,
+    /// A header that holds words and versions, such as `user-agent`.
+    Words,
+    /// A header that holds tokens, or whose use is not known.
+    OpaqueHeader,
+}
+
+impl Load {
+    /// What a value holds. `visit` sees each encoded run: what budgets count, once each.
+    pub(crate) fn of(value: &[u8], visit: &mut impl FnMut(&[u8])) -> Self {
+        let mut load = Self::default();
+        if value.len() < RUN_BYTES_MIN {
+            return load;
+        }
+        let value = &*unescaped(value);
+        if is_known(value) {
+            return load;
+        }
+        load.read_runs(value, visit);
+        if is_picture(value) {
+            return Self::default();
+        }
+        if load.encoded > 0 || value.len() >= PIECE_BYTES_MIN {
+            load.read_pieces(value);
+        }
+        load
+    }
+
+    fn read_runs(&mut self, value: &[u8], visit: &mut impl FnMut(&[u8])) {
+        for run in value.split(|b| !b.is_ascii_alphanumeric()) {
+            if is_encoded_run(run) && !is_hash(run) {
+                self.encoded += run.len();
+                visit(run);
+            }
+        }
+    }
+
+    fn read_pieces(&mut self, value: &[u8]) {
+        for piece in value.split(|b| !is_base64ish(b)) {
+            if piece.len() < PIECE_BYTES_MIN || !has_encoded_look(piece) {
+                continue;
+            }
+            match encoded_text(&piece[..piece.len().min(PIECE_BYTES_MAX)]) {
+                Some(Encoded::Lines(bytes)) => self.lines += bytes,
+                Some(Encoded::Compact(bytes)) => self.compact += bytes,
+                None => {}
+            }
+        }
+    }
+
+    /// How bad it is to see this here; none where it is normal.
+    pub(crate) fn severity(&self, place: Where, length: usize) -> Option<Severity> {
+        let is_load = self.lines >= VALUE_LINES_BYTES_MAX
+            || self.compact >= VALUE_COMPACT_BYTES_MAX
+            || (self.encoded >= VALUE_ENCODED_BYTES_MAX && self.compact == 0);
+        let is_odd = length >= VALUE_BYTES_MIN && self.encoded >= VALUE_ENCODED_BYTES_MIN;
+        let (is_surely, is_perhaps) = match place {
+            Where::Segment | Where::Item => (is_load, is_odd && self.compact == 0),
+            Where::OpaqueItem | Where::OpaqueHeader => (self.lines >= VALUE_LINES_BYTES_MAX, false),
+            Where::Words => {
+                let text = self.lines + self.compact >= WORDS_TEXT_BYTES_MAX;
+                (text || self.encoded >= WORDS_ENCODED_BYTES_MAX, is_odd)
+            }
+        };
+        match (is_surely, is_perhaps) {
+            (true, _) => Some(Severity::High),
+            (false, true) => Some(Severity::Medium),
+            (false, false) => None,
+        }
+    }
+}
+
+fn is_base64ish(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// Whether a piece could be encoded at all: not words with dashes between.
+fn has_encoded_look(piece: &[u8]) -> bool {
+    let mut runs = piece.split(|b| !b.is_ascii_alphanumeric());
+    runs.any(is_encoded_run) || is_encoded_label(piece)
+}
 
 /// Whether a host name's labels below its site look like encoded data.
 pub(crate) fn is_encoded_name(below_site: &str) -> bool {
@@ -44,123 +150,59 @@ pub(crate) fn is_encoded_name(below_site: &str) -> bool {
             (false, _) => encoded_bytes(label),
         };
         whole += encoded;
-        if encoded >= LABEL_BYTES_MAX {
+        let is_hex = label.bytes().all(|b| b.is_ascii_hexdigit());
+        if encoded >= LABEL_BYTES_MAX || (encoded >= LABEL_SYMBOLS_MAX && !is_hex) {
             return true;
         }
     }
-    whole >= NAME_BYTES_MAX
+    whole >= NAME_BYTES_MAX || is_encoded_text(below_site)
 }
 
-/// How many bytes of a label stand in runs that look encoded. A UUID has none.
+/// Whether a label, or all labels in one piece, decode to text.
+fn is_encoded_text(below_site: &str) -> bool {
+    let is_text = |piece: &[u8]| {
+        has_encoded_look(piece)
+            && encoded_text(piece).is_some_and(|text| match text {
+                Encoded::Lines(bytes) | Encoded::Compact(bytes) => bytes >= NAME_TEXT_BYTES_MIN,
+            })
+    };
+    if below_site.len() < PIECE_BYTES_MIN {
+        return false;
+    }
+    let labels = below_site.split('.').filter(|label| label.len() > 3);
+    let whole: String = labels.collect();
+    below_site.split('.').any(|label| is_text(label.as_bytes())) || is_text(whole.as_bytes())
+}
+
+/// How many bytes of a label look encoded. A UUID has none.
 fn encoded_bytes(label: &str) -> usize {
     if label.len() < RUN_BYTES_MIN || is_uuid(label.as_bytes()) {
         return 0;
     }
-    let runs = label.split(['-', '_']);
-    runs.filter(|run| is_encoded_run(run.as_bytes()))
-        .map(str::len)
-        .sum()
+    labelled_bytes(label.as_bytes())
 }
 
-fn is_encoded_run(run: &[u8]) -> bool {
-    run.len() >= RUN_BYTES_MIN && common_percent(run) < COMMON_PERCENT_MAX && distinct(run) > 5
-}
-
-/// The share of adjacent pairs that are common in words, of 100.
-fn common_percent(run: &[u8]) -> usize {
-    let common = run
-        .windows(2)
-        .filter(|pair| is_common(pair[0], pair[1]))
-        .count();
-    common * 100 / (run.len() - 1).max(1)
-}
-
-const fn index(first: u8, second: u8) -> usize {
-    (first - b'a') as usize * 26 + (second - b'a') as usize
-}
-
-static COMMON: [bool; 26 * 26] = common_table();
-
-const fn common_table() -> [bool; 26 * 26] {
-    let (pairs, mut table, mut at) = (PAIRS.as_bytes(), [false; 26 * 26], 0);
-    while at + 1 < pairs.len() {
-        if pairs[at].is_ascii_lowercase() && pairs[at + 1].is_ascii_lowercase() {
-            table[index(pairs[at], pairs[at + 1])] = true;
-        }
-        at += 1;
+/// How many bytes of a label a tunnel could have filled: what looks encoded, and identifiers too.
+pub(crate) fn labelled_bytes(label: &[u8]) -> usize {
+    if is_uuid(label) || is_content_id(label) {
+        return label.len();
     }
-    table
-}
-
-fn is_common(first: u8, second: u8) -> bool {
-    let (first, second) = (first.to_ascii_lowercase(), second.to_ascii_lowercase());
-    first.is_ascii_lowercase() && second.is_ascii_lowercase() && COMMON[index(first, second)]
-}
-
-fn distinct(run: &[u8]) -> u32 {
-    let seen = run
-        .iter()
-        .fold(0_u128, |seen, byte| seen | 1 << (byte & 0x7f));
-    seen.count_ones()
-}
-
-fn is_uuid(text: &[u8]) -> bool {
-    const DASHES: [usize; 4] = [8, 13, 18, 23];
-    text.len() == 36
-        && text
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| match DASHES.contains(&at) {
-                true => *byte == b'-',
-                false => byte.is_ascii_hexdigit(),
-            })
-}
-
-/// Whether a path segment or query value looks like encoded data and is of no known structure:
-/// UUIDs, hashes in hexadecimal, JWTs, images in base64 and text pass.
-pub(crate) fn is_encoded_value(value: &[u8]) -> bool {
-    let judged = (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len());
-    if !judged || !value.iter().all(is_base64ish) || is_structured(value) {
-        return false;
-    }
-    let runs = value.split(|b| !b.is_ascii_alphanumeric());
+    let runs = label.split(|b| !b.is_ascii_alphanumeric());
     let encoded: usize = runs
         .filter(|run| is_encoded_run(run))
         .map(<[u8]>::len)
         .sum();
-    encoded >= VALUE_ENCODED_BYTES_MIN && distinct(value) > 16
+    match encoded == 0 && is_encoded_label(label) {
+        true => label.len(),
+        false => encoded,
+    }
 }
 
-fn is_base64ish(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.' | b'~')
-}
-
-fn is_structured(value: &[u8]) -> bool {
-    // PNG, JPEG, GIF, RIFF and SVG in base64; a JWT's or JSON's `{"`.
-    const STARTS: [&[u8]; 6] = [
-        b"iVBORw0KGgo",
-        b"/9j/",
-        b"R0lGOD",
-        b"UklGR",
-        b"PHN2Zy",
-        b"eyJ",
-    ];
-    const HASH_DIGITS_MAX: usize = 128;
-    let dashed_hex = value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
-    (dashed_hex && value.len() <= HASH_DIGITS_MAX)
-        || is_content_id(value)
-        || STARTS.iter().any(|start| value.starts_with(start))
-}
-
-/// Query items that hold signatures, tokens and challenges by design: presigned URLs, OAuth,
-/// cursors.
-pub(crate) fn is_signature_item(key: &[u8]) -> bool {
-    const KEYS: [&[u8]; 24] = [
-        b"sig",
-        b"signature",
+/// Query items that are tokens, challenges or cursors by their names: OAuth, paging, click traces.
+/// What they hold is counted all the same.
+pub(crate) fn is_opaque_item(key: &[u8]) -> bool {
+    const KEYS: [&[u8]; 40] = [
         b"token",
-        b"policy",
-        b"key-pair-id",
         b"code",
         b"state",
         b"nonce",
@@ -172,26 +214,69 @@ pub(crate) fn is_signature_item(key: &[u8]) -> bool {
         b"cursor",
         b"page_token",
         b"pagetoken",
+        b"next_token",
+        b"nexttoken",
         b"after",
         b"before",
+        b"start_cursor",
+        b"starting_after",
         b"continuation-token",
+        b"continuationtoken",
+        b"$skiptoken",
+        b"scroll_id",
         b"etag",
         b"jwt",
         b"verify",
-        b"sv",
-        b"skoid",
+        b"session_state",
+        b"client_id",
+        b"id_token_hint",
+        b"samlrequest",
+        b"samlresponse",
+        b"relaystate",
+        b"logout_token",
+        b"login_challenge",
+        b"consent_challenge",
+        b"csrf_token",
+        b"authenticity_token",
+        b"gclid",
+        b"fbclid",
+        b"msclkid",
+        b"mkt_tok",
     ];
-    const STARTS: [&[u8]; 4] = [b"x-amz-", b"x-goog-", b"x-oss-", b"x-ms-"];
-    let starts = |start: &&[u8]| {
-        key.get(..start.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(start))
-    };
-    KEYS.iter().any(|own| own.eq_ignore_ascii_case(key)) || STARTS.iter().any(starts)
+    KEYS.iter().any(|own| own.eq_ignore_ascii_case(key))
+}
+
+/// What is normal in a header. Lengths, dates and versions are words too.
+pub(crate) fn place_of_header(name: &str) -> Where {
+    const WORDS: [&str; 16] = [
+        "user-agent",
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-disposition",
+        "content-language",
+        "from",
+        "origin",
+        "pragma",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-requested-with",
+    ];
+    let is_words = WORDS.iter().any(|own| own.eq_ignore_ascii_case(name));
+    match is_words {
+        true => Where::Words,
+        false => Where::OpaqueHeader,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_encoded_name, is_encoded_value};
+    use super::{Load, Where, is_encoded_name};
+    use crate::finding::Severity;
 
     #[test]
     fn honest_names() {
@@ -210,6 +295,10 @@ mod tests {
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "xn--bcher-kva",
             "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.ipfs.",
+            "k3v9x0q2w8z7abcdefghij0123456789.lambda-url.us-east-1.",
+            "vpce-0123456789abcdef0-abcdefgh.s3.us-east-1.vpce.",
+            "productionresultssa12",
+            "mainnet-beta-validators-europe-west",
         ];
         for name in names {
             assert!(!is_encoded_name(name), "{name}");
@@ -223,6 +312,10 @@ mod tests {
             "4d5a90000300000004000000ffff0000b800000000000000400000000000",
             "mzxw6ytboi2dcmjsgm3tqojq.mfrggzdfmztwq2lknnwg23tp.t1",
             "q7x2kd9vz1p4.w8j3nf6bt5y0.h2c9xq4rm7gk.z6v1pd8ws3lj",
+            // Text, in base 32 and in hexadecimal, in one label and over two.
+            "nbswy3dpeb3w64tmmqqhi2djomqgs4za.t",
+            "68656c6c6f20776f726c642074686973.t",
+            "nbswy3dpeb3w64tm.mqqhi2djomqgs4za.t",
             // An identifier passes by itself: not twice, and not beside other data.
             "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.\
              bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy.ipfs.",
@@ -234,20 +327,43 @@ mod tests {
         }
     }
 
+    fn severity(value: &str, place: Where) -> Option<Severity> {
+        Load::of(value.as_bytes(), &mut |_| {}).severity(place, value.len())
+    }
+
     #[test]
     fn values() {
         let honest = [
             "the-quick-brown-fox-jumps-over-the-lazy-dog-again",
-            "da39a3ee5e6b4b0d3255bfef95601890afd80709da39a3ee5e6b4b0d",
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "550e8400-e29b-41d4-a716-446655440000",
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",
             "numpy-2.1.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
             "SELECT name FROM people WHERE born BETWEEN 1990 AND 2000 ORDER BY name",
+            "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==",
+            "0ldfwk9zrqzdnpmd4q1ghlhgx5nlg6y8.narinfo",
         ];
         for value in honest {
-            assert!(!is_encoded_value(value.as_bytes()), "{value}");
+            for place in [Where::Segment, Where::Item, Where::Words] {
+                assert_eq!(severity(value, place), None, "{value}");
+            }
         }
         let encoded = "q7x2Kd9vZ1p4W8j3Nf6bT5y0H2c9Xq4rM7gkZ6v1Pd8wS3ljB5tR";
-        assert!(is_encoded_value(encoded.as_bytes()));
+        assert_eq!(severity(encoded, Where::Item), Some(Severity::Medium));
+        assert_eq!(severity(encoded, Where::OpaqueItem), None);
+        let lines = "cm9vdDp4OjA6MDpyb290Oi9yb290Oi9iaW4vYmFzaApkYWVtb246eDoxOjE6ZGFlbW9uOi91c3I";
+        for place in [
+            Where::Segment,
+            Where::Item,
+            Where::OpaqueItem,
+            Where::Words,
+            Where::OpaqueHeader,
+        ] {
+            assert_eq!(severity(lines, place), Some(Severity::High), "{place:?}");
+        }
+        let json = "eyJyZXR1cm5fdG8iOiIvc2V0dGluZ3MvcHJvZmlsZSIsIm5vbmNlIjoiNDJhYiIsICJ4IjogMX0";
+        assert_eq!(severity(json, Where::OpaqueItem), None);
+        let random = encoded.repeat(24);
+        assert_eq!(severity(&random, Where::Segment), Some(Severity::High));
     }
 }

@@ -17,6 +17,7 @@ mod injection;
 mod inspection;
 mod known;
 mod policy;
+mod presigned;
 mod refusal;
 mod rule_ids;
 #[allow(dead_code)]
@@ -25,6 +26,8 @@ mod rules;
 mod scan;
 mod session;
 mod shape;
+mod structure;
+mod surprise;
 mod verdict;
 #[allow(dead_code)]
 mod views;

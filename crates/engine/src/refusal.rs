@@ -114,12 +114,25 @@ pub(crate) fn over_limit(named: Named<'_>, over: &OverLimit) -> Refusal {
         named.host()
     );
     let remedy = format!(
-        "wait {} s, or raise `{key}` in the policy",
-        over.retry_seconds
+        "wait {} s, or, if this is honest work, raise it in the policy:\n{}",
+        over.retry_seconds,
+        raised(key, limit.saturating_mul(2))
     );
     let mut refusal = refusal(Reason::Budget, key, message, remedy);
     refusal.retry = Retry::After(over.retry_seconds);
     refusal
+}
+
+/// The lines of a policy that set a key, each part of which is a map in the one before.
+fn raised(key: &str, value: u64) -> String {
+    let parts = key.split('.').enumerate();
+    let mut lines: Vec<_> = parts
+        .map(|(depth, part)| format!("{}{part}:", "  ".repeat(depth)))
+        .collect();
+    if let Some(last) = lines.last_mut() {
+        last.push_str(&format!(" {value}"));
+    }
+    lines.join("\n")
 }
 
 pub(crate) fn work_spent(named: Named<'_>, kind: SurfaceKind) -> Refusal {
@@ -133,12 +146,14 @@ pub(crate) fn work_spent(named: Named<'_>, kind: SurfaceKind) -> Refusal {
 }
 
 /// How content went.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Way {
     /// Which way.
     pub(crate) direction: Direction,
     /// What is wrong with a credential's way home.
     pub(crate) astray: Option<Astray>,
+    /// The path as an exemption may name it; empty where there is none.
+    pub(crate) path: String,
 }
 
 /// A finding that blocks.
@@ -146,7 +161,7 @@ pub(crate) fn content(
     rule: &Rule,
     finding: &Finding,
     named: Named<'_>,
-    way: Way,
+    way: &Way,
     unix_seconds: u64,
 ) -> Refusal {
     let to = match way.direction {
@@ -163,7 +178,7 @@ pub(crate) fn content(
     let (title, locus, host) = (rule.title, &finding.locus, named.host());
     let message = format!("{title} in {locus}, {to} {host}{but}");
     let mut refusal = refusal(reason(rule.class), rule.id, message, String::new());
-    refusal.remedy = content_remedy(rule, finding, named, way.astray, unix_seconds);
+    refusal.remedy = content_remedy(rule, finding, named, way, unix_seconds);
     refusal.locus = Some(finding.locus.clone());
     refusal
 }
@@ -174,7 +189,7 @@ pub(crate) fn known(
     name: &str,
     finding: &Finding,
     named: Named<'_>,
-    way: Way,
+    way: &Way,
 ) -> Refusal {
     let to = match way.direction {
         Direction::Outbound => "on its way to",
@@ -214,7 +229,7 @@ fn content_remedy(
     rule: &Rule,
     finding: &Finding,
     named: Named<'_>,
-    astray: Option<Astray>,
+    way: &Way,
     unix_seconds: u64,
 ) -> String {
     if rule.origin == Origin::Floor {
@@ -223,15 +238,19 @@ fn content_remedy(
     let (id, host, port) = (rule.id, named.host(), named.target.port);
     let surface = finding.locus.surface;
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
+    let path = match way.path.is_empty() {
+        true => String::new(),
+        false => format!("path: \"{}\", ", way.path),
+    };
     let exempt = format!(
-        "inspect:\n  exempt:\n    - {{rule: {id}, host: \"{host}\", surface: {}, \
+        "inspect:\n  exempt:\n    - {{rule: {id}, host: \"{host}\", {path}surface: {}, \
          reason: \"SAY WHY\", expires: {expires}}}",
         surface.as_str()
     );
     let is_at = |place: &str| format!("inspect:\n  homes:\n    {id}: [\"{place}\"]");
     let may_add = surface == SurfaceKind::Header || rule.home_in.contains(&surface);
     let may_have_home = rule.class == Class::Secret && may_add && named.alias.is_none();
-    match astray.filter(|_| named.alias.is_none()) {
+    match way.astray.filter(|_| named.alias.is_none()) {
         Some(Astray::Surface) => format!(
             "send it in {}, or, if it is no secret, add to the policy:\n{exempt}",
             places(rule)

@@ -1,5 +1,7 @@
 //! What is remembered about one agent across crossings.
 
+mod seen;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use crate::crossing::Time;
 use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
 use crate::rules::Rule;
+use seen::Seen;
 
 /// Sites remembered at once. When there are more, the half least recently used is forgotten; the
 /// session's own window still counts what went to them.
@@ -18,8 +21,17 @@ const NAMES_MAX: u64 = 4096;
 /// Names remembered below all sites together: 8 MiB.
 const NAMES_ALL_MAX: usize = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long a site's names are counted together.
-const NAMES_WINDOW: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long a site's names are counted together, and all hosts.
+const NAMES_WINDOW: Duration = HOUR;
+/// Hosts remembered, whatever the policy's limit: 1 MiB.
+const HOSTS_MAX: usize = 1 << 16;
+/// Encoded runs remembered as counted, and as many as known from answers: 2 MiB each. The default
+/// budgets are spent by fewer.
+const RUNS_MAX: usize = 1 << 17;
+/// Labels remembered as counted: 256 KiB.
+const LABELS_MAX: usize = 1 << 14;
 
 /// One agent's memory: rates, budgets and counts, behind a lock of its own so that scanning never
 /// waits for another crossing's. Bounded, whatever the agent does.
@@ -33,6 +45,14 @@ pub struct Session {
 struct State {
     whole: Spent,
     sites: Sites,
+    hosts: Seen<HOSTS_MAX>,
+    /// Encoded runs that have been counted.
+    runs: Seen<RUNS_MAX>,
+    labels: Seen<LABELS_MAX>,
+    /// Encoded runs that came in an answer's head, and may go out again.
+    given: Seen<RUNS_MAX>,
+    /// What has crossed of known values.
+    pieces: Coverage,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +60,6 @@ struct Sites {
     known: HashMap<Box<str>, Site>,
     /// Names below all of them together.
     names: usize,
-    pieces: Coverage,
 }
 
 #[derive(Debug, Default)]
@@ -57,9 +76,12 @@ struct Spent {
     requests: Bucket,
     upload: Bucket,
     download: Bucket,
+    encoded: Bucket,
+    encoded_text: Bucket,
+    encoded_labels: Bucket,
 }
 
-/// A leaky bucket: it holds a minute's worth and drains evenly.
+/// A leaky bucket: it holds a window's worth and drains evenly.
 #[derive(Debug, Default)]
 struct Bucket {
     level: f64,
@@ -67,7 +89,7 @@ struct Bucket {
 }
 
 /// The budgets that a crossing spends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Meter {
     /// A crossing that leaves.
     Request,
@@ -75,6 +97,12 @@ pub(crate) enum Meter {
     Upload,
     /// Body bytes that come in.
     Download,
+    /// Bytes that look encoded, outside of bodies.
+    Encoded,
+    /// Bytes of text that was encoded, outside of bodies.
+    EncodedText,
+    /// Bytes of host names that look encoded.
+    EncodedLabels,
 }
 
 /// A budget that is spent.
@@ -99,33 +127,54 @@ impl Session {
         limits: &Limits,
         now: Time,
     ) -> Result<(), OverLimit> {
-        let at = now.elapsed;
-        let own = meter.of_window(&limits.site);
-        let whole = meter.of_window(&limits.session);
-        if own.is_none() && whole.is_none() {
+        self.lock().spend(site, meter, amount, limits, now)
+    }
+
+    /// Spends the length of what looks encoded, once in a window; what the world gave costs nothing.
+    pub(crate) fn spend_once(
+        &self,
+        site: &str,
+        meter: Meter,
+        content: &[u8],
+        limits: &Limits,
+        now: Time,
+    ) -> Result<(), OverLimit> {
+        let hash = self.hasher.hash_one((site, meter, content));
+        let given = self.hasher.hash_one(content);
+        let mut state = self.lock();
+        if state.is_counted(meter, hash, given, now.elapsed) {
             return Ok(());
         }
+        state.spend(site, meter, content.len() as u64, limits, now)?;
+        state.note_counted(meter, hash);
+        Ok(())
+    }
+
+    /// Notes an encoded run in the head of an answer: cookies, tags of content, redirects. An agent
+    /// that sends it again tells nothing new.
+    pub(crate) fn give(&self, run: &[u8], now: Time) {
+        let hash = self.hasher.hash_one(run);
         let mut state = self.lock();
-        let State {
-            whole: spent,
-            sites,
-        } = &mut *state;
-        let mut own = own.map(|limit| (limit, meter.of_spent(&mut sites.site(site, at).spent)));
-        if let Some((limit, bucket)) = &mut own {
-            bucket
-                .check(*limit, amount, at)
-                .map_err(|wait| meter.over("site", *limit, wait))?;
+        state.given.advance(DAY, now.elapsed);
+        state.given.insert(hash);
+    }
+
+    /// Counts a host, whatever its site.
+    pub(crate) fn host(&self, name: &str, limits: &Limits, now: Time) -> Result<(), OverLimit> {
+        let Some(limit) = limits.hosts_per_hour.map(|own| own.min(HOSTS_MAX as u64)) else {
+            return Ok(());
+        };
+        let hash = self.hasher.hash_one(name);
+        let hosts = &mut self.lock().hosts;
+        hosts.advance(NAMES_WINDOW, now.elapsed);
+        if hosts.len() as u64 >= limit && !hosts.has(hash) {
+            return Err(OverLimit {
+                key: "egress.limits.hosts_per_hour".to_owned(),
+                limit,
+                retry_seconds: hosts.seconds_left(NAMES_WINDOW, now.elapsed),
+            });
         }
-        if let Some(limit) = whole {
-            let bucket = meter.of_spent(spent);
-            bucket
-                .check(limit, amount, at)
-                .map_err(|wait| meter.over("session", limit, wait))?;
-            bucket.level += amount as f64;
-        }
-        if let Some((_, bucket)) = own {
-            bucket.level += amount as f64;
-        }
+        hosts.insert(hash);
         Ok(())
     }
 
@@ -184,6 +233,70 @@ impl Session {
     }
 }
 
+impl State {
+    /// What does not fit is refused whole.
+    fn spend(
+        &mut self,
+        site: &str,
+        meter: Meter,
+        amount: u64,
+        limits: &Limits,
+        now: Time,
+    ) -> Result<(), OverLimit> {
+        let (at, window) = (now.elapsed, meter.window());
+        let own = meter.of_window(&limits.site);
+        let whole = meter.of_window(&limits.session);
+        if own.is_none() && whole.is_none() {
+            return Ok(());
+        }
+        let Self {
+            whole: spent,
+            sites,
+            ..
+        } = self;
+        let mut own = own.map(|limit| (limit, meter.of_spent(&mut sites.site(site, at).spent)));
+        if let Some((limit, bucket)) = &mut own {
+            bucket
+                .check(*limit, window, amount, at)
+                .map_err(|wait| meter.over("site", *limit, wait))?;
+        }
+        if let Some(limit) = whole {
+            let bucket = meter.of_spent(spent);
+            bucket
+                .check(limit, window, amount, at)
+                .map_err(|wait| meter.over("session", limit, wait))?;
+            bucket.level += amount as f64;
+        }
+        if let Some((_, bucket)) = own {
+            bucket.level += amount as f64;
+        }
+        Ok(())
+    }
+
+    fn is_counted(&mut self, meter: Meter, hash: u64, given: u64, at: Duration) -> bool {
+        match meter {
+            Meter::EncodedLabels => {
+                self.labels.advance(DAY, at);
+                self.labels.has(hash)
+            }
+            Meter::Encoded | Meter::EncodedText => {
+                self.runs.advance(HOUR, at);
+                self.given.advance(DAY, at);
+                self.runs.has(hash) || self.given.has(given)
+            }
+            Meter::Request | Meter::Upload | Meter::Download => false,
+        }
+    }
+
+    fn note_counted(&mut self, meter: Meter, hash: u64) {
+        match meter {
+            Meter::EncodedLabels => self.labels.insert(hash),
+            Meter::Encoded | Meter::EncodedText => self.runs.insert(hash),
+            Meter::Request | Meter::Upload | Meter::Download => {}
+        }
+    }
+}
+
 impl Sites {
     fn site(&mut self, site: &str, at: Duration) -> &mut Site {
         if !self.known.contains_key(site) {
@@ -222,8 +335,14 @@ impl Sites {
 impl Bucket {
     /// Drains, and says whether there is room; if not, how many seconds until there is, or until
     /// the bucket is empty where there never is.
-    fn check(&mut self, limit: u64, amount: u64, at: Duration) -> Result<(), u64> {
-        let rate = limit as f64 / MINUTE.as_secs_f64();
+    fn check(
+        &mut self,
+        limit: u64,
+        window: Duration,
+        amount: u64,
+        at: Duration,
+    ) -> Result<(), u64> {
+        let rate = limit as f64 / window.as_secs_f64();
         let drained = at.saturating_sub(self.at).as_secs_f64() * rate;
         self.level = (self.level - drained).max(0.0);
         self.at = self.at.max(at);
@@ -236,11 +355,23 @@ impl Bucket {
 }
 
 impl Meter {
+    /// How long a full bucket takes to drain.
+    fn window(self) -> Duration {
+        match self {
+            Self::Request | Self::Upload | Self::Download => MINUTE,
+            Self::Encoded | Self::EncodedText => HOUR,
+            Self::EncodedLabels => DAY,
+        }
+    }
+
     fn of_window(self, window: &Window) -> Option<u64> {
         match self {
             Self::Request => window.requests,
             Self::Upload => window.upload,
             Self::Download => window.download,
+            Self::Encoded => window.encoded,
+            Self::EncodedText => window.encoded_text,
+            Self::EncodedLabels => window.encoded_labels,
         }
     }
 
@@ -249,6 +380,9 @@ impl Meter {
             Self::Request => &mut spent.requests,
             Self::Upload => &mut spent.upload,
             Self::Download => &mut spent.download,
+            Self::Encoded => &mut spent.encoded,
+            Self::EncodedText => &mut spent.encoded_text,
+            Self::EncodedLabels => &mut spent.encoded_labels,
         }
     }
 
@@ -257,6 +391,9 @@ impl Meter {
             Self::Request => "requests_per_minute",
             Self::Upload => "upload_per_minute",
             Self::Download => "download_per_minute",
+            Self::Encoded => "encoded_per_hour",
+            Self::EncodedText => "encoded_text_per_hour",
+            Self::EncodedLabels => "encoded_labels_per_day",
         };
         OverLimit {
             key: format!("egress.limits.{scope}.{key}"),

@@ -1,5 +1,7 @@
 //! Malformed and deceptive URLs.
 
+use std::borrow::Cow;
+
 use crate::crossing::SurfaceKind;
 use crate::finding::{Class, Severity};
 use crate::rules::{Origin, Rule, RuleDirection};
@@ -79,8 +81,16 @@ rule!(
     Medium
 );
 
+rule!(
+    HEADER_ENTROPY,
+    "header-entropy",
+    "A header that holds encoded data",
+    Entropy,
+    Medium
+);
+
 /// The engine's own rules.
-pub(crate) static RULES: [&Rule; 8] = [
+pub(crate) static RULES: [&Rule; 9] = [
     &URL_LENGTH,
     &URL_SCHEME,
     &URL_CONTROL,
@@ -89,6 +99,7 @@ pub(crate) static RULES: [&Rule; 8] = [
     &HOST_ENTROPY,
     &PATH_ENTROPY,
     &QUERY_ENTROPY,
+    &HEADER_ENTROPY,
 ];
 
 /// The parts of an absolute URL, as byte ranges of it.
@@ -134,7 +145,7 @@ impl Parts {
     }
 
     /// With its `?`.
-    fn query<'a>(&self, url: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn query<'a>(&self, url: &'a [u8]) -> &'a [u8] {
         &url[self.query..self.end]
     }
 
@@ -213,14 +224,25 @@ fn split_header(query: &[u8]) -> Option<usize> {
             || line[name..]
                 .get(..3)
                 .is_some_and(|next| next.eq_ignore_ascii_case(b"%3a"));
-        let again = escapes(line)
-            .next()
-            .is_some_and(|(next, byte, _)| next == 0 && byte == b'\r');
+        let again = escapes(line).next().is_some_and(|(next, byte, after)| {
+            next == 0 && byte == b'\r' && is_page(&line[after..])
+        });
         let status = line
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"HTTP/"));
         (again || status || (name > 1 && colon && is_field_like(&line[..name]))).then_some(at)
     })
+}
+
+/// Whether a page begins after the line feed that follows. Text has empty lines too.
+fn is_page(rest: &[u8]) -> bool {
+    const STARTS: [&[u8]; 2] = [b"<", b"HTTP/"];
+    let feed = escapes(rest).next();
+    let Some((_, _, after)) = feed.filter(|(at, byte, _)| *at == 0 && *byte == b'\n') else {
+        return false;
+    };
+    let page = unescape(&rest[after..]).to_ascii_uppercase();
+    STARTS.iter().any(|start| page.starts_with(start))
 }
 
 /// Prose has `Note:` too; a field that steers a connection is what splitting is for.
@@ -279,6 +301,14 @@ fn traversal(path: &[u8]) -> Option<usize> {
         start += segment.len() + 1;
     }
     None
+}
+
+/// A text without its percent escapes, single and double encoded.
+pub(crate) fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memchr(b'%', text) {
+        Some(_) => Cow::Owned(unescape(text)),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn unescape(text: &[u8]) -> Vec<u8> {

@@ -112,7 +112,10 @@ impl Detectors {
                 false => None,
             };
             let value = value.start..item.unwrap_or(value.end);
-            if let Some(severity) = severity(rule, &view[value.clone()]) {
+            let is_none = rule.checks.contains(&Check::Setting)
+                && check::is_of_no_secret(&view[..whole.start]);
+            let severity = severity(rule, &view[value.clone()]);
+            if let Some(severity) = severity.filter(|_| !is_none) {
                 let is_mention = rule.class == Class::Injection
                     && severity >= Severity::High
                     && injection::is_mention(view, &value);

@@ -1,15 +1,17 @@
 //! What a crossing holds: each kind of surface, and streams.
 
-use super::{Engine, Inspection};
+use super::{Inspection, hidden};
 use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
+use crate::detect::Check;
+use crate::entropy::{self, Load, Where};
 use crate::finding::{Action, Class, Finding, Locus, Severity};
 use crate::host::Host;
 use crate::known::is_piece;
 use crate::refusal::{self, Way};
 use crate::rules::Rule;
-use crate::scan::{BudgetSpent, Sighting, Stream};
+use crate::scan::{BudgetSpent, Parties, Sighting, Stream};
 use crate::session::{Meter, Session};
-use crate::{entropy, shape};
+use crate::{presigned, shape};
 
 /// The longest `content-encoding` that is kept: ten codings.
 const ENCODING_BYTES_MAX: usize = 128;
@@ -29,6 +31,7 @@ impl Inspection {
     pub(super) fn push_url(&mut self, url: &[u8], now: Time) {
         let parts = shape::Parts::of(url);
         self.keep_path(parts.path(url));
+        self.signed = presigned::Form::of(parts.query(url).strip_prefix(b"?").unwrap_or_default());
         let mut wrong = Vec::new();
         let length_max = self.engine.policy.limits().url_bytes as usize;
         shape::judge(url, length_max, &mut wrong);
@@ -61,42 +64,54 @@ impl Inspection {
         memchr::memmem::find(&self.url, bytes).is_some()
     }
 
-    pub(super) fn push_path(&mut self, next: Surface<'_>, now: Time) {
+    pub(super) fn push_path(&mut self, next: Surface<'_>, session: &Session, now: Time) {
+        self.keep_path(next.bytes);
+        if self.kind.direction() == Direction::Inbound {
+            return;
+        }
         if !self.is_seen(next.bytes) {
-            self.keep_path(next.bytes);
             self.scan(next.kind, next.name, next.bytes, now);
         }
-        let mut segments = next.bytes.split(|b| *b == b'/');
-        if let Some(odd) = segments.find(|segment| entropy::is_encoded_value(segment)) {
-            self.sight(&shape::PATH_ENTROPY, next.kind, "", 0, odd, now);
+        for segment in next.bytes.split(|b| *b == b'/') {
+            let part = Surface {
+                bytes: segment,
+                ..next
+            };
+            self.judge_load(part, Where::Segment, session, now);
         }
     }
 
-    pub(super) fn push_query(&mut self, next: Surface<'_>, now: Time) {
+    pub(super) fn push_query(&mut self, next: Surface<'_>, session: &Session, now: Time) {
         if !self.is_seen(next.bytes) {
             self.scan(next.kind, next.name, next.bytes, now);
         }
         self.queries.add(next.bytes);
-        if !entropy::is_signature_item(next.name.as_bytes())
-            && entropy::is_encoded_value(next.bytes)
-        {
-            self.sight(
-                &shape::QUERY_ENTROPY,
-                next.kind,
-                next.name,
-                0,
-                next.bytes,
-                now,
-            );
-        }
+        let place = self.place_of_item(next.name.as_bytes());
+        self.judge_load(next, place, session, now);
     }
 
-    pub(super) fn push_header(&mut self, next: Surface<'_>, now: Time) {
+    pub(super) fn push_header(&mut self, next: Surface<'_>, session: &Session, now: Time) {
         if next.name.eq_ignore_ascii_case("content-encoding") && next.kind == SurfaceKind::Header {
             self.keep_encoding(next.bytes);
         }
+        if next.name.eq_ignore_ascii_case("content-type") && next.kind == SurfaceKind::Header {
+            self.is_form = hidden::is_form(next.bytes);
+        }
         self.headers.add(next.bytes);
-        self.scan(next.kind, next.name, next.bytes, now);
+        if self.is_clean(next.kind, next.bytes) {
+            return;
+        }
+        let mut found = Vec::new();
+        let scanned = self.scan_afresh(next.kind, next.bytes, &mut found);
+        let is_clean = scanned.is_ok() && found.is_empty();
+        self.settle_scan(scanned, next.kind);
+        for sighting in found {
+            self.judge(sighting, next.kind, &shown_name(next.name.as_bytes()), now);
+        }
+        let load = self.judge_load(next, entropy::place_of_header(next.name), session, now);
+        if is_clean && load == Load::default() {
+            self.keep_clean(next.kind, next.bytes);
+        }
     }
 
     pub(super) fn keep_encoding(&mut self, value: &[u8]) {
@@ -129,6 +144,8 @@ impl Inspection {
             found.retain(|own| {
                 own.rule.class == Class::Secret
                     && own.severity >= Severity::High
+                    // What is known by its surroundings is not known by those of the next value.
+                    && !own.rule.checks.contains(&Check::Setting)
                     && joined.is_cut(own.offset, own.len)
                     && !self.docket.has(own.rule.id, kind)
             });
@@ -259,17 +276,37 @@ impl Inspection {
         bytes: &[u8],
         found: &mut Vec<Sighting>,
     ) -> Result<(), BudgetSpent> {
-        let direction = self.kind.direction();
-        let Engine { scanner, clean, .. } = &*self.engine;
-        if clean.has(kind, direction, bytes) {
-            self.budget.earn(bytes.len());
+        if self.is_clean(kind, bytes) {
             return Ok(());
         }
-        scanner.scan(kind, direction, bytes, &mut self.budget, found)?;
+        self.scan_afresh(kind, bytes, found)?;
         if found.is_empty() {
-            clean.keep(kind, direction, bytes);
+            self.keep_clean(kind, bytes);
         }
         Ok(())
+    }
+
+    /// Whether these bytes were seen here before, and held nothing.
+    fn is_clean(&mut self, kind: SurfaceKind, bytes: &[u8]) -> bool {
+        let is_clean = self.engine.clean.has(kind, self.kind.direction(), bytes);
+        if is_clean {
+            self.budget.earn(bytes.len());
+        }
+        is_clean
+    }
+
+    fn keep_clean(&self, kind: SurfaceKind, bytes: &[u8]) {
+        self.engine.clean.keep(kind, self.kind.direction(), bytes);
+    }
+
+    fn scan_afresh(
+        &mut self,
+        kind: SurfaceKind,
+        bytes: &[u8],
+        found: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        let (scanner, direction) = (&self.engine.scanner, self.kind.direction());
+        scanner.scan(kind, direction, bytes, &mut self.budget, found)
     }
 
     pub(super) fn settle_scan(&mut self, scanned: Result<(), BudgetSpent>, kind: SurfaceKind) {
@@ -289,15 +326,35 @@ impl Inspection {
         bytes: &[u8],
         now: Time,
     ) {
+        self.sight_as(
+            rule,
+            rule.severity,
+            Surface { kind, name, bytes },
+            offset,
+            now,
+        );
+    }
+
+    /// The same, worse or better than the rule says.
+    pub(super) fn sight_as(
+        &mut self,
+        rule: &'static Rule,
+        severity: Severity,
+        seen: Surface<'_>,
+        offset: usize,
+        now: Time,
+    ) {
+        let Surface { kind, name, bytes } = seen;
         let sighting = Sighting {
             rule,
             also: Vec::new(),
-            severity: rule.severity,
+            severity,
             offset: offset as u64,
             len: bytes.len() as u64,
             via: Vec::new(),
             fingerprint: self.engine.scanner.fingerprint(bytes),
             known: None,
+            parties: Parties::default(),
         };
         self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
     }
@@ -308,6 +365,9 @@ impl Inspection {
         }
         if sighting.rule.class == Class::Secret && kind == SurfaceKind::Host {
             self.hide_host();
+        }
+        if kind == SurfaceKind::Query && self.is_signing(&sighting, name) {
+            return;
         }
         let bench = self.bench(now);
         let Some(action) = bench.action(&sighting, kind) else {
@@ -330,15 +390,20 @@ impl Inspection {
             let way = Way {
                 direction: self.kind.direction(),
                 astray: bench.astray(sighting.rule),
+                path: shown_path(&self.path),
             };
             let refusal = match sighting.known {
                 Some(part) => {
                     let name = self.engine.known().name(part);
-                    refusal::known(sighting.rule, name, &finding, self.named(), way)
+                    refusal::known(sighting.rule, name, &finding, self.named(), &way)
                 }
-                None => {
-                    refusal::content(sighting.rule, &finding, self.named(), way, now.unix_seconds)
-                }
+                None => refusal::content(
+                    sighting.rule,
+                    &finding,
+                    self.named(),
+                    &way,
+                    now.unix_seconds,
+                ),
             };
             self.docket.refuse(finding.severity, refusal);
         }
@@ -353,5 +418,27 @@ fn shown_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) if name.len() <= NAME_BYTES_MAX && name.iter().all(plain) => text.to_owned(),
         Ok(_) | Err(_) => String::new(),
+    }
+}
+
+/// A path as an exemption may name it: as far as it is words, then `*`. What was found could stand in
+/// the rest.
+fn shown_path(path: &str) -> String {
+    const SEGMENT_BYTES_MAX: usize = 32;
+    const DIGITS_MAX: usize = 3;
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.@~".contains(&b);
+    let is_shown = |segment: &&str| {
+        let mut digits = segment.split(|c: char| !c.is_ascii_digit());
+        segment.len() <= SEGMENT_BYTES_MAX
+            && segment.bytes().all(is_plain)
+            && digits.all(|run| run.len() <= DIGITS_MAX)
+            && Load::of(segment.as_bytes(), &mut |_| {}) == Load::default()
+    };
+    let shown: Vec<_> = path.split('/').take_while(is_shown).collect();
+    let whole = shown.len() == path.split('/').count();
+    match (path.starts_with('/'), whole) {
+        (false, _) => String::new(),
+        (true, true) => path.to_owned(),
+        (true, false) => format!("{}/*", shown.join("/")),
     }
 }

@@ -2,6 +2,7 @@
 
 mod clean;
 mod content;
+mod hidden;
 mod joined;
 mod pieces;
 mod route;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 
 use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, Target, Time};
 use crate::decide::{Bench, Docket, Home};
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::host::Host;
 use crate::known::{Known, Values};
 use crate::policy::{Mode, Policy};
+use crate::presigned::Form;
 use crate::refusal::{self, Named};
 use crate::rules::Rule;
 use crate::scan::{Budget, Scanner, Stream};
@@ -79,9 +81,13 @@ pub struct Inspection {
     url: Vec<u8>,
     /// What refusals say instead of a host name that holds a secret.
     alias: Option<String>,
+    /// How the query is signed, if it is.
+    signed: Option<Form>,
     queries: Joined,
     headers: Joined,
     encoding: String,
+    /// Whether the body says that it is a form.
+    is_form: bool,
     stream: Option<Stream>,
     budget: Budget,
     /// Pieces of known values that the session has not been told of.
@@ -131,9 +137,11 @@ impl Engine {
             path: String::new(),
             url: Vec::new(),
             alias: None,
+            signed: None,
             queries: Joined::default(),
             headers: Joined::default(),
             encoding: String::new(),
+            is_form: false,
             stream: None,
             budget: Budget::default(),
             pieces: Vec::new(),
@@ -172,9 +180,9 @@ impl Inspection {
         match next.kind {
             SurfaceKind::Host => self.push_host(next.bytes, now),
             SurfaceKind::Url => self.push_url(next.bytes, now),
-            SurfaceKind::Path => self.push_path(next, now),
-            SurfaceKind::Query => self.push_query(next, now),
-            SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, now),
+            SurfaceKind::Path => self.push_path(next, session, now),
+            SurfaceKind::Query => self.push_query(next, session, now),
+            SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, session, now),
             SurfaceKind::Body | SurfaceKind::Stream => {
                 released = self.push_stream(next, session, now);
                 if next.kind == SurfaceKind::Stream && !self.is_stopped() {
@@ -267,10 +275,7 @@ impl Inspection {
 impl Inspection {
     fn spend(&mut self, meter: Meter, amount: u64, session: &Session, now: Time) {
         let spent = session.spend(&self.site, meter, amount, self.engine.policy.limits(), now);
-        if let Err(over) = spent {
-            self.docket
-                .refuse(Severity::High, refusal::over_limit(self.named(), &over));
-        }
+        self.settle_over(spent.err());
     }
 
     fn bench(&self, now: Time) -> Bench<'_> {
@@ -279,6 +284,7 @@ impl Inspection {
             direction: self.kind.direction(),
             target: &self.target,
             path: &self.path,
+            is_exchange: self.is_form && hidden::is_exchange(&self.path),
             now,
         }
     }

@@ -28,6 +28,11 @@ impl Inspection {
         if let Some(refusal) = self.listed_refusal() {
             return self.docket.refuse(Severity::Critical, refusal);
         }
+        if !self.is_stopped() && !host.is_host_internal() {
+            let limits = self.engine.policy.limits();
+            let counted = session.host(&host.to_string(), limits, now);
+            self.settle_over(counted.err());
+        }
         let below = name.strip_suffix(&*self.site).unwrap_or_default();
         if below.is_empty() || self.is_stopped() {
             return;
@@ -44,10 +49,8 @@ impl Inspection {
         }
         if !self.is_stopped() && !host.is_host_internal() {
             let counted = session.name(&self.site, name, self.engine.policy.limits(), now);
-            if let Err(over) = counted {
-                self.docket
-                    .refuse(Severity::High, refusal::over_limit(self.named(), &over));
-            }
+            self.settle_over(counted.err());
+            self.spend_labels(below.trim_end_matches('.'), session, now);
         }
     }
 

@@ -20,16 +20,24 @@ const FILE_BYTES_MAX: usize = 4 << 20;
 const NODES_MAX: usize = 100_000;
 
 /// Defaults of `egress.limits`. An installer's burst is some thousand requests in a minute; a fast
-/// line moves some GiB.
+/// line moves some GiB. A page of pictures has some KiB of opaque names, a list of a thousand pages as
+/// many cursors; what clients encode of text is short. A cloud's host names have few letters by lot,
+/// and few of them are met in a day.
 const SITE: Window = Window {
     requests: Some(10_000),
     upload: Some(8 << 30),
     download: Some(64 << 30),
+    encoded: Some(128 << 10),
+    encoded_text: Some(2 << 10),
+    encoded_labels: Some(4 << 10),
 };
 const SESSION: Window = Window {
     requests: Some(30_000),
     upload: Some(16 << 30),
     download: Some(128 << 30),
+    encoded: Some(512 << 10),
+    encoded_text: Some(8 << 10),
+    encoded_labels: Some(32 << 10),
 };
 
 pub(super) fn compile(text: &str, file: &str) -> Result<Policy, PolicyError> {
@@ -133,6 +141,13 @@ fn fill_window(window: &mut WindowFile, default: Window) {
     window
         .download_per_minute
         .get_or_insert(Size(default.download));
+    window.encoded_per_hour.get_or_insert(Size(default.encoded));
+    window
+        .encoded_text_per_hour
+        .get_or_insert(Size(default.encoded_text));
+    window
+        .encoded_labels_per_day
+        .get_or_insert(Size(default.encoded_labels));
 }
 
 fn build_window(window: &WindowFile) -> Window {
@@ -140,6 +155,9 @@ fn build_window(window: &WindowFile) -> Window {
         requests: window.requests_per_minute.and_then(|limit| limit.0),
         upload: window.upload_per_minute.and_then(|limit| limit.0),
         download: window.download_per_minute.and_then(|limit| limit.0),
+        encoded: window.encoded_per_hour.and_then(|limit| limit.0),
+        encoded_text: window.encoded_text_per_hour.and_then(|limit| limit.0),
+        encoded_labels: window.encoded_labels_per_day.and_then(|limit| limit.0),
     }
 }
 
@@ -148,6 +166,7 @@ fn build_egress(file: &EgressFile, problems: &mut Problems<'_>) -> Egress {
         site: build_window(&file.limits.site),
         session: build_window(&file.limits.session),
         subdomains_per_hour: file.limits.subdomains_per_hour.0,
+        hosts_per_hour: file.limits.hosts_per_hour.0,
         url_bytes: file.limits.url_bytes.0.value,
     };
     let egress = Egress {

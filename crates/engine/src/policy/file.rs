@@ -99,11 +99,13 @@ pub(super) struct LimitsFile {
     pub(super) session: WindowFile,
     /// Different names below one site that may be asked for in an hour.
     pub(super) subdomains_per_hour: Limit,
+    /// Different hosts, of all sites, that may be asked for in an hour.
+    pub(super) hosts_per_hour: Limit,
     /// Longest URL, in bytes.
     pub(super) url_bytes: At<u32>,
 }
 
-/// Tokens refill evenly; a full minute's worth may be spent at once.
+/// Budgets refill evenly; a full minute's, hour's or day's worth may be spent at once.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WindowFile {
@@ -116,6 +118,15 @@ pub(super) struct WindowFile {
     /// Body bytes that come in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) download_per_minute: Option<Size>,
+    /// Bytes that look encoded, in paths, query values and headers. The same ones count once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encoded_per_hour: Option<Size>,
+    /// Bytes of text that was encoded, in paths, query values and headers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encoded_text_per_hour: Option<Size>,
+    /// Bytes of host names that look encoded. The same label counts once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encoded_labels_per_day: Option<Size>,
 }
 
 impl Default for LimitsFile {
@@ -124,6 +135,7 @@ impl Default for LimitsFile {
             site: WindowFile::default(),
             session: WindowFile::default(),
             subdomains_per_hour: Limit(Some(super::SUBDOMAINS_PER_HOUR)),
+            hosts_per_hour: Limit(Some(super::HOSTS_PER_HOUR)),
             url_bytes: At::new(super::URL_BYTES_MAX),
         }
     }
@@ -158,7 +170,7 @@ pub(super) struct InspectFile {
     pub(super) personal: Setting,
     /// Instructions aimed at the agent, on their way in.
     pub(super) injection: Setting,
-    /// Names, paths and query values that look like hidden data.
+    /// Names, paths, query values and headers that look like hidden data.
     pub(super) entropy: Setting,
     /// Malformed or deceptive targets.
     pub(super) shape: Setting,

@@ -24,6 +24,8 @@ use file::{PolicyFile, Setting};
 /// Default of `egress.limits.subdomains_per_hour`: far above what one site's content network uses,
 /// far below what a tunnel through names needs.
 const SUBDOMAINS_PER_HOUR: u64 = 512;
+/// Default of `egress.limits.hosts_per_hour`: more than an agent that reads the web meets.
+const HOSTS_PER_HOUR: u64 = 4096;
 /// Default of `egress.limits.url_bytes`: what common servers accept at most.
 const URL_BYTES_MAX: u32 = 16_384;
 
@@ -147,15 +149,19 @@ pub(crate) struct Limits {
     pub(crate) site: Window,
     pub(crate) session: Window,
     pub(crate) subdomains_per_hour: Option<u64>,
+    pub(crate) hosts_per_hour: Option<u64>,
     pub(crate) url_bytes: u32,
 }
 
-/// What may pass in a minute; `None` is unlimited.
+/// What may pass in a minute, of encoded bytes in an hour or a day; `None` is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) requests: Option<u64>,
     pub(crate) upload: Option<u64>,
     pub(crate) download: Option<u64>,
+    pub(crate) encoded: Option<u64>,
+    pub(crate) encoded_text: Option<u64>,
+    pub(crate) encoded_labels: Option<u64>,
 }
 
 /// A finding that is let through.

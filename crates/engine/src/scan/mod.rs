@@ -4,6 +4,7 @@ mod budget;
 mod file;
 mod inflate;
 mod opaque;
+mod party;
 mod probe;
 mod stream;
 mod window;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 pub(crate) use budget::Budget;
 pub use budget::BudgetSpent;
 pub use file::{FileFinding, FileScan, FileScanner};
+pub(crate) use party::Parties;
 pub use probe::Probe;
 #[allow(unused_imports)]
 pub(crate) use stream::Stream;
@@ -57,6 +59,8 @@ pub(crate) struct Sighting {
     pub(crate) fingerprint: Fingerprint,
     /// Which known value it is of, and what of it.
     pub(crate) known: Option<Part>,
+    /// Of a token that says so: who issued it, and for whom.
+    pub(crate) parties: Parties,
 }
 
 impl fmt::Debug for Scanner {

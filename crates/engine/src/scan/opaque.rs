@@ -1,7 +1,7 @@
 //! The rules for content that cannot be read. They have no pattern: the decoder says so.
 
 use super::inflate::Opaque;
-use super::{Scanner, Sighting};
+use super::{Parties, Scanner, Sighting};
 use crate::finding::{Class, Severity};
 use crate::rules::{Origin, Rule, RuleDirection};
 
@@ -43,6 +43,7 @@ impl Scanner {
             via: Vec::new(),
             fingerprint: self.fingerprint(&[]),
             known: None,
+            parties: Parties::default(),
         }
     }
 }

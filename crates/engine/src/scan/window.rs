@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Budget, BudgetSpent, Scanner, Sighting};
+use super::{Budget, BudgetSpent, Parties, Scanner, Sighting};
 use crate::crossing::{Direction, SurfaceKind};
 use crate::decide::Home;
 use crate::detect::Hit;
@@ -87,6 +87,7 @@ impl Scanner {
                     via,
                     fingerprint: self.fingerprint(value),
                     known: None,
+                    parties: Parties::of(hit.rule, value),
                 });
             }
             let view = &*view;
@@ -121,6 +122,7 @@ impl Scanner {
             via: via.chain(glimpse.spelling).collect(),
             fingerprint: self.fingerprint(&view.bytes[glimpse.range]),
             known: Some(glimpse.part),
+            parties: Parties::default(),
         }
     }
 }
@@ -172,7 +174,12 @@ fn note_named(seen: &mut [Sighting]) {
         if Home::is_anywhere(seen[at].rule) {
             let generic = &seen[at];
             let named = seen.iter().filter(|own| is_named(own, generic));
-            seen[at].also = named.map(|own| own.rule).collect();
+            let also = named.map(|own| own.rule).collect();
+            let token = seen.iter().find(|own| is_same_token(own, generic));
+            if let Some(parties) = token.map(|own| own.parties.clone()) {
+                seen[at].parties = parties;
+            }
+            seen[at].also = also;
         }
     }
 }
@@ -186,6 +193,14 @@ fn is_named(named: &Sighting, generic: &Sighting) -> bool {
     let is_same = named.fingerprint == generic.fingerprint
         || (is_plain && generic.len - end.saturating_sub(start) < VALUE_BYTES_MIN);
     named.rule.class == Class::Secret && !Home::is_anywhere(named.rule) && start < end && is_same
+}
+
+/// Whether a token that names its parties fills the place of a credential known by its surroundings.
+fn is_same_token(token: &Sighting, generic: &Sighting) -> bool {
+    let (start, end) = (token.offset, token.offset + token.len);
+    let is_within = generic.offset <= end && start <= generic.offset + VALUE_BYTES_MIN;
+    let is_filled = end + VALUE_BYTES_MIN > generic.offset + generic.len;
+    !token.parties.is_empty() && is_within && is_filled
 }
 
 /// One sighting of each rule at each place: the one that took the fewest decodings.

@@ -71,6 +71,47 @@ pub(super) fn is_template(value: &[u8]) -> bool {
             .any(|part| memchr::memmem::find(&value, part.as_bytes()).is_some())
 }
 
+/// Whether a name that ends here, before `token` or the like, says that what it names guards nothing
+/// that lasts: a form, a page of a list, a link in a mail.
+pub(crate) fn is_of_no_secret(before: &[u8]) -> bool {
+    const NAME_BYTES_MAX: usize = 40;
+    const KINDS: [&str; 27] = [
+        "csrf",
+        "csrfmiddleware",
+        "xsrf",
+        "authenticity",
+        "antiforgery",
+        "verification",
+        "requestverification",
+        "confirmation",
+        "captcha",
+        "page",
+        "nextpage",
+        "prevpage",
+        "next",
+        "continue",
+        "continuation",
+        "pagination",
+        "cursor",
+        "scroll",
+        "skip",
+        "start",
+        "starting",
+        "resume",
+        "sync",
+        "nextsync",
+        "marker",
+        "connection",
+        "unsubscribe",
+    ];
+    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let name = before.iter().rev().take(NAME_BYTES_MAX).take_while(is_name);
+    let letters = name.filter(|b| b.is_ascii_alphanumeric());
+    let mut name: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
+    name.reverse();
+    KINDS.iter().any(|kind| name.ends_with(kind.as_bytes()))
+}
+
 /// Bits a byte of a value that no one made up as a name.
 const SETTING_ENTROPY_MIN: f32 = 3.0;
 
@@ -88,10 +129,17 @@ pub(super) fn is_setting(value: &[u8]) -> bool {
         && !is_uuid(value)
         && entropy(value) >= SETTING_ENTROPY_MIN
         && changes(value) * 4 >= value.len()
+        && !is_publishable(value)
         && !value.starts_with(b"/")
         && !is_escaped(value)
         && !value.starts_with(b"$")
         && memchr::memmem::find(value, b"://").is_none()
+}
+
+/// A key that its provider's pages show to everyone.
+fn is_publishable(value: &[u8]) -> bool {
+    const STARTS: [&[u8]; 4] = [b"pk.", b"pk_live_", b"pk_test_", b"phc_"];
+    STARTS.iter().any(|start| value.starts_with(start))
 }
 
 /// Bytes as a program spells them: a test's vector, which other decodings show.
