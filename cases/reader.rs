@@ -102,6 +102,14 @@ fn read(path: &Path) -> Vec<Case> {
     cases
 }
 
+/// The path of an absolute URL.
+#[allow(dead_code, reason = "no crate's adapters need all of it")]
+pub(crate) fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("/", |at| &rest[at..]);
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
 impl Case {
     /// The policy that judges.
     pub(crate) fn parsed_policy(&self) -> Policy {
@@ -132,7 +140,26 @@ impl Case {
     /// The URL of a crossing, counted from 0. `{n}` in it is that number.
     pub(crate) fn url_at(&self, index: u64) -> Option<String> {
         let own = self.urls.get(index as usize).or(self.url.as_ref());
-        own.map(|url| url.replace("{n}", &index.to_string()))
+        own.map(|url| Self::filled(url, index))
+    }
+
+    /// A text of the case in the crossing of this number: `{n}` is the number, `{noise}` symbols by lot,
+    /// `{text}` some words in base64.
+    #[allow(dead_code, reason = "no crate's adapters need all of it")]
+    pub(crate) fn filled(text: &str, index: u64) -> String {
+        const SYMBOLS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        if !text.contains('{') {
+            return text.to_owned();
+        }
+        let mut lot = Lot(index);
+        let mut symbol = || char::from(SYMBOLS[lot.below(SYMBOLS.len() as u64) as usize]);
+        let noise: String = (0..24).map(|_| symbol()).collect();
+        let mut lot = Lot(index);
+        let words: Vec<_> = (0..5).map(|_| lot.word()).collect();
+        let words = data_encoding::BASE64URL_NOPAD.encode(words.join(" ").as_bytes());
+        text.replace("{n}", &index.to_string())
+            .replace("{noise}", &noise)
+            .replace("{text}", &words)
     }
 
     /// The body, as it is or from base64.
@@ -252,9 +279,9 @@ impl Lot {
 
     fn word(&mut self) -> &'static str {
         const WORDS: [&str; 24] = [
-            "render", "the", "window", "value", "report", "copper", "between", "garden", "request",
-            "a", "measure", "of", "parser", "river", "total", "and", "signal", "button", "cache",
-            "north", "paper", "to", "compile", "index",
+            "render", "the", "windows", "values", "reports", "coppery", "between", "gardens",
+            "requests", "a", "measures", "of", "parser", "rivers", "totals", "and", "signals",
+            "buttons", "caching", "northern", "papers", "to", "compile", "indexes",
         ];
         WORDS[self.below(WORDS.len() as u64) as usize]
     }

@@ -129,7 +129,7 @@ impl Load {
 }
 
 fn is_base64ish(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
 /// Whether a piece could be encoded at all: not words with dashes between.

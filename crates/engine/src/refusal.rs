@@ -15,6 +15,9 @@ use crate::verdict::{Fault, Reason, Refusal, Retry};
 /// How long the exemption that a remedy proposes lasts.
 const EXEMPTION_DAYS: u64 = 30;
 
+/// What stands for a host whose whole name holds a secret. No policy can list it.
+pub(crate) const HIDDEN_HOST: &str = "HOST-THAT-HOLDS-A-SECRET";
+
 /// A crossing's far end as refusals name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
@@ -236,6 +239,9 @@ fn content_remedy(
         return "no policy can allow this: take it out of what is sent".to_owned();
     }
     let (id, host, port) = (rule.id, named.host(), named.target.port);
+    if host == HIDDEN_HOST {
+        return "no policy can list such a host: take it out of the name".to_owned();
+    }
     let surface = finding.locus.surface;
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
     let path = match way.path.is_empty() {

@@ -112,10 +112,8 @@ impl Detectors {
                 false => None,
             };
             let value = value.start..item.unwrap_or(value.end);
-            let is_none = rule.checks.contains(&Check::Setting)
-                && check::is_of_no_secret(&view[..whole.start]);
             let severity = severity(rule, &view[value.clone()]);
-            if let Some(severity) = severity.filter(|_| !is_none) {
+            if let Some(severity) = severity.filter(|_| !is_passing(rule, view, &whole)) {
                 let is_mention = rule.class == Class::Injection
                     && severity >= Severity::High
                     && injection::is_mention(view, &value);
@@ -227,6 +225,15 @@ fn item_end(value: &[u8]) -> Option<usize> {
         let length = name.iter().take_while(|b| is_name(b)).count();
         length > 0 && name.get(length) == Some(&b'=')
     })
+}
+
+/// Whether a token's name says that it guards nothing that lasts: a form's, a page's of a list.
+fn is_passing(rule: &Rule, view: &[u8], whole: &Range<usize>) -> bool {
+    const WORD: &[u8] = b"token";
+    let word = view[whole.clone()].get(..WORD.len());
+    rule.checks.contains(&Check::Setting)
+        && word.is_some_and(|word| word.eq_ignore_ascii_case(WORD))
+        && check::is_passing_name(&view[..whole.start])
 }
 
 /// How bad a match is, or none where a validator says that it is none.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Detectors, Hit, severity};
+use super::{Detectors, Hit, is_passing, severity};
 use crate::crossing::Direction;
 use crate::injection;
 use crate::rules::{PATTERNS, Pattern, RULES};
@@ -67,7 +67,8 @@ fn one_at_a_time(
                 .expect("group 0 is the match");
             let whole = groups.get(0).expect("group 0 is the match");
             let counts = !with_literal || has_literal(pattern, whole.as_bytes());
-            if counts && severity(rule, value.as_bytes()).is_some() {
+            let is_passing = is_passing(rule, view, &whole.range());
+            if counts && !is_passing && severity(rule, value.as_bytes()).is_some() {
                 found.push((rule.id, value.start()));
             }
         }

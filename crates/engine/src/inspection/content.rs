@@ -430,6 +430,7 @@ fn shown_path(path: &str) -> String {
     let is_shown = |segment: &&str| {
         let mut digits = segment.split(|c: char| !c.is_ascii_digit());
         segment.len() <= SEGMENT_BYTES_MAX
+            && !segment.starts_with("..")
             && segment.bytes().all(is_plain)
             && digits.all(|run| run.len() <= DIGITS_MAX)
             && Load::of(segment.as_bytes(), &mut |_| {}) == Load::default()

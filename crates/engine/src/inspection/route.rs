@@ -85,7 +85,7 @@ impl Inspection {
         let clean = scanned.is_ok() && found.is_empty() && self.target.host.to_string() != *site;
         self.alias = Some(match clean {
             true => format!("*.{site}"),
-            false => "HOST-THAT-HOLDS-A-SECRET".to_owned(),
+            false => refusal::HIDDEN_HOST.to_owned(),
         });
     }
 

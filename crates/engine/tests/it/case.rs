@@ -79,7 +79,7 @@ impl Case {
         let (mut inspection, mut step) = engine.open(crossing, session, now);
         let (mut resolved, mut released) = (false, 0);
         let url = self.url_at(index);
-        for (kind, name, bytes) in self.surfaces(url.as_deref(), &target) {
+        for (kind, name, bytes) in self.surfaces(url.as_deref(), &target, index) {
             if matches!(step, Step::Stop) {
                 break;
             }
@@ -172,7 +172,7 @@ impl Case {
             .target
             .as_deref()
             .unwrap_or_else(|| panic!("{}: no target", self.name));
-        let text = text.replace("{n}", &index.to_string());
+        let text = Self::filled(text, index);
         match self.kind() {
             CrossingKind::DnsQuery => self.target_of(Scheme::Dns, &text, 53),
             CrossingKind::TcpConnection | CrossingKind::TcpResponse => {
@@ -198,7 +198,12 @@ impl Case {
         Target { scheme, host, port }
     }
 
-    fn surfaces(&self, url: Option<&str>, target: &Target) -> Vec<(SurfaceKind, String, Vec<u8>)> {
+    fn surfaces(
+        &self,
+        url: Option<&str>,
+        target: &Target,
+        index: u64,
+    ) -> Vec<(SurfaceKind, String, Vec<u8>)> {
         let mut surfaces = Vec::new();
         let mut push = |kind, name: &str, bytes: &str| {
             surfaces.push((kind, name.to_owned(), bytes.as_bytes().to_vec()));
@@ -218,18 +223,21 @@ impl Case {
                     push(SurfaceKind::Query, key, value);
                 }
             }
+            (Some(url), CrossingKind::HttpResponse) => {
+                push(SurfaceKind::Path, "", crate::reader::path(url));
+            }
             (None, CrossingKind::DnsQuery) => {
                 push(
                     SurfaceKind::Host,
                     "",
-                    self.target.as_deref().unwrap_or_default(),
+                    &Self::filled(self.target.as_deref().unwrap_or_default(), index),
                 );
             }
             _ => {}
         }
         for header in &self.headers {
             let (name, value) = header.split_once(": ").expect("`name: value`");
-            push(SurfaceKind::Header, name, value);
+            push(SurfaceKind::Header, name, &Self::filled(value, index));
         }
         surfaces
     }

@@ -12,6 +12,7 @@ mod policy;
 mod prose;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
+mod remedy;
 mod repeat;
 mod secrets;
 mod stream;

@@ -99,6 +99,7 @@ impl Ask {
             return Err(self.pass.fail(fault));
         }
         let form = Form::of(&self.head);
+        let path = self.head.uri.path().to_owned();
         if let Err(fault) = upstream_head(&mut self.head, &self.target, Protocol::Http1) {
             return Err(self.pass.fail(fault));
         }
@@ -119,7 +120,7 @@ impl Ask {
             }
         };
         match sent {
-            Ok((response, lease)) => answer(gate, &asked, form, response, lease).await,
+            Ok((response, lease)) => answer(gate, &asked, (form, &path), response, lease).await,
             Err(Unsent::Refused(refused)) => Err(refused),
             Err(Unsent::Fault(fault)) => Err(gate.refuse_answer(&asked, fault)),
         }
@@ -212,7 +213,7 @@ async fn send_with_body(
 async fn answer(
     gate: &Arc<Gate>,
     asked: &Asked,
-    form: Form,
+    (form, path): (Form, &str),
     response: Response<Incoming>,
     lease: Option<Lease>,
 ) -> Result<Response<Body>, Refused> {
@@ -221,7 +222,7 @@ async fn answer(
     if let Err(fault) = check_response(&head) {
         return Err(pass.fail(fault));
     }
-    response_surfaces(&head, |surface| pass.push(surface).map(drop))?;
+    response_surfaces(&head, path, |surface| pass.push(surface).map(drop))?;
     downstream_head(&mut head);
     if body.is_end_stream() || form.has_no_body(&head) {
         pass.close()?;

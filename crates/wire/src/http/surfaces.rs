@@ -51,14 +51,17 @@ pub fn request_surfaces<E>(
     field_surfaces(SurfaceKind::Header, &head.headers, rebuilt, &mut visit)
 }
 
-/// Visits the content of a response's head: its headers.
+/// Visits the content of a response's head: its headers, after the path that was asked for, by which
+/// exemptions know it.
 ///
 /// # Errors
 /// As [`request_surfaces`].
 pub fn response_surfaces<E>(
     head: &response::Parts,
+    path: &str,
     mut visit: impl FnMut(Surface<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
+    visit(surface(SurfaceKind::Path, "", path.as_bytes()))?;
     field_surfaces(
         SurfaceKind::Header,
         &head.headers,

@@ -415,12 +415,12 @@ fn an_answer_leads_nowhere_else() {
     downstream_head(&mut head);
     assert_eq!(fields(&head.headers), ["x-end: 2"]);
     let mut names = Vec::new();
-    let done: Result<(), ()> = response_surfaces(&head, |surface| {
+    let done: Result<(), ()> = response_surfaces(&head, "/", |surface| {
         names.push(surface.name.to_owned());
         Ok(())
     });
     assert_eq!(
         (done, names.as_slice()),
-        (Ok(()), &[":names".into(), "x-end".into()][..])
+        (Ok(()), &["".into(), ":names".into(), "x-end".into()][..])
     );
 }

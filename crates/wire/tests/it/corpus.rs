@@ -120,7 +120,7 @@ impl Case {
             return End::Judged(judge.response(self).into());
         }
         let url = self.url_at(index).unwrap();
-        let (bytes, origin) = self.request(&url);
+        let (bytes, origin) = self.request(&url, index);
         let head = match parse(&bytes) {
             Ok(head) => head,
             Err(fault) => return End::Refused(fault),
@@ -132,7 +132,7 @@ impl Case {
     }
 
     /// The request as a client would send it: to a proxy, or on an intercepted connection.
-    fn request(&self, url: &str) -> (Vec<u8>, Origin) {
+    fn request(&self, url: &str, index: u64) -> (Vec<u8>, Origin) {
         let (scheme, rest) = url.split_once("://").unwrap();
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let path = if path.is_empty() { "/" } else { path };
@@ -147,7 +147,7 @@ impl Case {
         let method = self.method.as_deref().unwrap_or("GET");
         let mut head = format!("{method} {uri} HTTP/1.1\r\nHost: {authority}\r\n");
         for header in &self.headers {
-            head.push_str(header);
+            head.push_str(&Self::filled(header, index));
             head.push_str("\r\n");
         }
         let body = self.body();
@@ -243,8 +243,10 @@ impl Judge<'_> {
         }
         let head = head.body(()).unwrap().into_parts().0;
         let (mut inspection, step) = self.engine.open(crossing, self.session, self.now);
+        let path = case.url.as_deref().map_or("/", reader::path);
         let go = !matches!(step, Step::Stop)
-            && response_surfaces(&head, |surface| self.push(&mut inspection, surface)).is_ok();
+            && response_surfaces(&head, path, |surface| self.push(&mut inspection, surface))
+                .is_ok();
         self.finish(case, inspection, go)
     }
 

@@ -9,7 +9,7 @@ mod structure;
 pub(crate) use checksum::base58check;
 pub(crate) use money::{digits, iban_len, is_card, is_iban};
 pub(crate) use published::is_published;
-pub(crate) use random::is_of_no_secret;
+pub(crate) use random::is_passing_name;
 
 /// What a validator looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]

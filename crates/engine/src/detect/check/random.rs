@@ -71,11 +71,10 @@ pub(super) fn is_template(value: &[u8]) -> bool {
             .any(|part| memchr::memmem::find(&value, part.as_bytes()).is_some())
 }
 
-/// Whether a name that ends here, before `token` or the like, says that what it names guards nothing
-/// that lasts: a form, a page of a list, a link in a mail.
-pub(crate) fn is_of_no_secret(before: &[u8]) -> bool {
+/// Whether a name that ends here, before `token`, is of a form, a page of a list, or a link in a mail.
+pub(crate) fn is_passing_name(before: &[u8]) -> bool {
     const NAME_BYTES_MAX: usize = 40;
-    const KINDS: [&str; 27] = [
+    const KINDS: [&str; 26] = [
         "csrf",
         "csrfmiddleware",
         "xsrf",
@@ -92,7 +91,6 @@ pub(crate) fn is_of_no_secret(before: &[u8]) -> bool {
         "continue",
         "continuation",
         "pagination",
-        "cursor",
         "scroll",
         "skip",
         "start",
