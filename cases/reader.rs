@@ -54,6 +54,8 @@ pub(crate) struct Case {
     pub(crate) findings: Vec<String>,
     pub(crate) shadow: Option<String>,
     pub(crate) resolves: Option<bool>,
+    #[serde(default)]
+    pub(crate) tls: bool,
 }
 
 fn balanced() -> String {

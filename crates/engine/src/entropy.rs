@@ -24,8 +24,8 @@ const VALUE_BYTES_MIN: usize = 40;
 const VALUE_ENCODED_BYTES_MIN: usize = 32;
 /// A value with more is a load and no identifier, cursor or click's trace: those have hundreds.
 const VALUE_ENCODED_BYTES_MAX: usize = 1024;
-/// The same for JSON and forms, which clients do put into a query.
-const VALUE_COMPACT_BYTES_MAX: usize = 2048;
+/// The same for JSON, which clients do put into a query.
+const VALUE_JSON_BYTES_MAX: usize = 2048;
 /// Lines of text this long are a load; shorter ones may be a label or a name with spaces.
 const VALUE_LINES_BYTES_MAX: usize = 48;
 /// Encoded text in a header that normally holds words: less than one secret's worth.
@@ -44,7 +44,9 @@ pub(crate) struct Load {
     pub(crate) encoded: usize,
     /// Bytes of lines or prose that were encoded, as decoded.
     pub(crate) lines: usize,
-    /// Bytes of JSON or of other text without spaces that were encoded, as decoded.
+    /// Bytes of JSON that was encoded, as decoded.
+    pub(crate) json: usize,
+    /// Bytes of other text that was encoded, as decoded.
     pub(crate) compact: usize,
 }
 
@@ -100,6 +102,7 @@ impl Load {
             }
             match encoded_text(&piece[..piece.len().min(PIECE_BYTES_MAX)]) {
                 Some(Encoded::Lines(bytes)) => self.lines += bytes,
+                Some(Encoded::Json(bytes)) => self.json += bytes,
                 Some(Encoded::Compact(bytes)) => self.compact += bytes,
                 None => {}
             }
@@ -109,14 +112,14 @@ impl Load {
     /// How bad it is to see this here; none where it is normal.
     pub(crate) fn severity(&self, place: Where, length: usize) -> Option<Severity> {
         let is_load = self.lines >= VALUE_LINES_BYTES_MAX
-            || self.compact >= VALUE_COMPACT_BYTES_MAX
-            || (self.encoded >= VALUE_ENCODED_BYTES_MAX && self.compact == 0);
+            || self.json >= VALUE_JSON_BYTES_MAX
+            || (self.encoded >= VALUE_ENCODED_BYTES_MAX && self.json == 0);
         let is_odd = length >= VALUE_BYTES_MIN && self.encoded >= VALUE_ENCODED_BYTES_MIN;
         let (is_surely, is_perhaps) = match place {
-            Where::Segment | Where::Item => (is_load, is_odd && self.compact == 0),
+            Where::Segment | Where::Item => (is_load, is_odd && self.json == 0),
             Where::OpaqueItem | Where::OpaqueHeader => (self.lines >= VALUE_LINES_BYTES_MAX, false),
             Where::Words => {
-                let text = self.lines + self.compact >= WORDS_TEXT_BYTES_MAX;
+                let text = self.lines + self.json + self.compact >= WORDS_TEXT_BYTES_MAX;
                 (text || self.encoded >= WORDS_ENCODED_BYTES_MAX, is_odd)
             }
         };
@@ -163,7 +166,9 @@ fn is_encoded_text(below_site: &str) -> bool {
     let is_text = |piece: &[u8]| {
         has_encoded_look(piece)
             && encoded_text(piece).is_some_and(|text| match text {
-                Encoded::Lines(bytes) | Encoded::Compact(bytes) => bytes >= NAME_TEXT_BYTES_MIN,
+                Encoded::Lines(bytes) | Encoded::Json(bytes) | Encoded::Compact(bytes) => {
+                    bytes >= NAME_TEXT_BYTES_MIN
+                }
             })
     };
     if below_site.len() < PIECE_BYTES_MIN {

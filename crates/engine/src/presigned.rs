@@ -61,7 +61,14 @@ impl Form {
             let short = |name: &&str| item(query, name).is_none_or(|v| v.len() <= TOKEN_BYTES_MAX);
             form.items().iter().all(has) && form.extras().iter().all(short)
         };
-        Self::ALL.into_iter().find(is_whole)
+        // Most queries have no signature at all.
+        let names: [&[u8]; 2] = [b"ignature=", b"sig="];
+        let is_signed = names
+            .iter()
+            .any(|name| memchr::memmem::find(query, name).is_some());
+        Self::ALL
+            .into_iter()
+            .find(|form| is_signed && is_whole(form))
     }
 
     /// What must be there.

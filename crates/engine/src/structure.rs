@@ -62,7 +62,9 @@ pub(crate) fn is_uuid(text: &[u8]) -> bool {
 pub(crate) enum Encoded {
     /// Bytes of prose, of lines, or of a program: what no client puts into a name.
     Lines(usize),
-    /// Bytes of JSON, of an identifier, or of a form: what clients do encode.
+    /// Bytes of JSON, which clients do encode.
+    Json(usize),
+    /// Bytes of text without spaces: an identifier, a form, a word.
     Compact(usize),
 }
 
@@ -147,9 +149,10 @@ fn kind_of(bytes: &[u8]) -> Option<Encoded> {
     let spaces = text.bytes().filter(|b| *b == b' ').count();
     let is_json = text.starts_with("{\"") || text.starts_with("[{") || text.starts_with("[\"");
     let has_lines = text.contains('\n') || spaces * BYTES_A_SPACE >= text.len();
-    Some(match has_lines && !is_json {
-        true => Encoded::Lines(text.len()),
-        false => Encoded::Compact(text.len()),
+    Some(match (is_json, has_lines) {
+        (true, _) => Encoded::Json(text.len()),
+        (false, true) => Encoded::Lines(text.len()),
+        (false, false) => Encoded::Compact(text.len()),
     })
 }
 
@@ -195,7 +198,7 @@ mod tests {
 
     #[test]
     fn text_is_seen_through_its_encoding() {
-        use Encoded::{Compact, Lines};
+        use Encoded::{Compact, Json, Lines};
         let cases: &[(&str, Option<Encoded>)] = &[
             (
                 "cm9vdDp4OjA6MDpyb290Oi9yb290Oi9iaW4vYmFzaApkYWVtb24",
@@ -204,8 +207,8 @@ mod tests {
             ("nbswy3dpeb3w64tmmqqhi2djomqgs4za", Some(Lines(20))),
             ("68656c6c6f20776f726c642074686973", Some(Lines(16))),
             ("68656c6c-6f20-776f-726c-642074686973", Some(Lines(16))),
-            ("MDQ6VXNlcjU4MzIzMTpub2RlCg", None),
-            ("eyJ1c2VyIjo0MiwibmFtZSI6IkphbmUifQ", Some(Compact(24))),
+            ("c2VjcmV0X2RhdGFfd2l0aG91dF9zcGFjZXM", Some(Compact(24))),
+            ("eyJ1c2VyIjo0MiwibmFtZSI6IkphbmUifQ", Some(Json(24))),
             ("da39a3ee5e6b4b0d3255bfef95601890afd80709", None),
             ("q7x2Kd9vZ1p4W8j3Nf6bT5y0H2c9Xq4rM7gkZ6v1", None),
             ("internationalisationlocalisation", None),

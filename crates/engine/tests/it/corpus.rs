@@ -129,6 +129,17 @@ fn no_two_cases_share_a_name() {
 }
 
 #[test]
+fn honest_work_is_many_crossings_and_none_is_refused() {
+    let mut benign = all();
+    benign.retain(|case| case.name.starts_with("benign: "));
+    for case in &benign {
+        let (policy, expect) = (&*case.policy, &*case.expect);
+        assert_eq!((policy, expect), ("balanced", "allow"), "{}", case.name);
+    }
+    assert!(benign.len() >= 400, "only {} cases", benign.len());
+}
+
+#[test]
 fn cuts_do_not_change_a_verdict() {
     for case in all().iter().filter(|case| !case.body().is_empty()) {
         let (body, engine) = (case.body(), case.engine());

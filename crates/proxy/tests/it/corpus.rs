@@ -77,7 +77,8 @@ impl Case {
         let sendable = path.bytes().all(|byte| byte.is_ascii_graphic());
         // A credential is at home over TLS only: at hosts that are no examples, and in this header.
         let is_credential = |header: &String| header.starts_with("authorization:");
-        let is_home = (scheme == "https" && !host.contains("example"))
+        let is_home = self.tls
+            || (scheme == "https" && !host.contains("example"))
             || (self.expect == "allow" && self.headers.iter().any(is_credential));
         let runs =
             !is_home && host.bytes().all(plain) && host.contains('.') && !is_address && sendable;

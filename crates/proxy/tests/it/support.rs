@@ -372,7 +372,9 @@ impl Far {
     /// Reads one request, with its body. `None` at the end.
     pub async fn request(&mut self) -> Option<String> {
         loop {
-            let text = String::from_utf8_lossy(&self.buffer).into_owned();
+            // Byte for byte, so that an end in the text is one in the buffer.
+            let ascii = |b: &u8| if b.is_ascii() { char::from(*b) } else { '?' };
+            let text: String = self.buffer.iter().map(ascii).collect();
             if let Some(end) = request_end(&text) {
                 return Some(
                     String::from_utf8_lossy(&self.buffer.drain(..end).collect::<Vec<_>>())
