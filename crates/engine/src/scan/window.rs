@@ -77,6 +77,10 @@ impl Scanner {
             for hit in hits.drain(..) {
                 let value = &view.bytes[hit.range.clone()];
                 let origins = view.origins(hit.range.start, hit.range.end);
+                let raw = bytes.get(origins.start..origins.end);
+                if raw.is_some_and(|raw| is_turned_hash(&origins.via, raw)) {
+                    continue;
+                }
                 let via = respelling.into_iter().chain(origins.via).collect();
                 seen.push(Sighting {
                     rule: hit.rule,
@@ -125,6 +129,12 @@ impl Scanner {
             parties: Parties::default(),
         }
     }
+}
+
+/// Whether a hash looks like something else only because its digits were turned into letters: with
+/// enough hashes some of them do.
+fn is_turned_hash(via: &[&str], bytes: &[u8]) -> bool {
+    via.contains(&"rot47") && bytes.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Other spellings of the whole, whose offsets are the same or nearly so.
