@@ -8,6 +8,8 @@ mod emit;
 mod fold;
 #[path = "build/gate.rs"]
 mod gate;
+#[path = "src/injection/letter.rs"]
+mod letter;
 #[path = "build/reach.rs"]
 mod reach;
 #[path = "build/require.rs"]
@@ -18,6 +20,8 @@ mod score;
 mod setting;
 #[path = "build/source.rs"]
 mod source;
+#[path = "build/trie.rs"]
+mod trie;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -35,13 +39,15 @@ fn main() {
     write("examples.rs", emit::examples(&rules));
     rules.extend(clues.patterns());
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
+    let model = score::model(&rules_dir.join("scored"), &mut rules);
+    let model = model.unwrap_or_else(|error| panic!("{error}"));
+    write("score.rs", model.statics);
+    write("trie.bin", model.trie);
     let Gates {
         plain,
         wide,
         literal_len_max,
     } = gate::build(&rules);
-    let model = score::model(&rules_dir.join("scored/injection.yaml"));
-    write("score.rs", model.unwrap_or_else(|error| panic!("{error}")));
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("published.rs", emit::published(&published));

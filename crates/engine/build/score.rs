@@ -1,4 +1,4 @@
-//! The form of the injection model, `rules/scored/injection.yaml`, and how it is written as statics.
+//! The form of a model of weak signals, `rules/scored/*.yaml`, and how it is written as statics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -7,11 +7,24 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::letter::is_letter;
+use crate::source::{PatternSource, RuleSource};
+use crate::trie;
+
 /// Letters between two steps of a signal, where it does not say.
 const GAP_DEFAULT: u32 = 28;
 
 /// The order of steps is tried in every way, so there can be few.
 const STEPS_MAX: usize = 3;
+
+/// A set of kinds of cues is a number of so many bits.
+const CUES_MAX: usize = 32;
+
+/// So many are counted at a place.
+const SIGNALS_MAX: usize = 256;
+
+/// A set of concepts is a number of so many bits.
+const CONCEPTS_MAX: usize = 128;
 
 /// The concept whose words talk about attacks.
 const ABOUT: &str = "about";
@@ -22,8 +35,24 @@ struct ModelSource {
     warn: i32,
     block: i32,
     about: i32,
+    cues: CuesSource,
     concepts: BTreeMap<String, Vec<String>>,
     signals: Vec<SignalSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CuesSource {
+    enough: u8,
+    glance: i32,
+    kinds: Vec<CueSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CueSource {
+    points: u8,
+    words: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,35 +72,89 @@ struct SignalSource {
     across: bool,
 }
 
-/// Reads the model and writes it as `MODEL`.
-pub(crate) fn model(path: &Path) -> Result<String, String> {
+/// The model as Rust statics, and the trie of its words.
+pub(crate) struct Model {
+    pub(crate) statics: String,
+    pub(crate) trie: Vec<u8>,
+}
+
+/// Reads the model of weak signals in a directory that one of the rules names, and gives that rule the
+/// model's cues as patterns.
+pub(crate) fn model(dir: &Path, rules: &mut [RuleSource]) -> Result<Model, String> {
+    let scored = rules.iter_mut().position(|rule| rule.scored.is_some());
+    let (before, rest) = rules.split_at_mut(scored.ok_or("no rule names a model")?);
+    let first = before.iter().map(|rule| rule.patterns().len()).sum();
+    let rule = &mut rest[0];
+    let path = &dir.join(format!(
+        "{}.yaml",
+        rule.scored.as_deref().unwrap_or_default()
+    ));
     println!("cargo:rerun-if-changed={}", path.display());
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let model: ModelSource =
         serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-    emit(&model).map_err(|e| format!("{}: {e}", path.display()))
+    rule.patterns = patterns(&model.cues);
+    emit(&model, first).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn emit(model: &ModelSource) -> Result<String, String> {
+/// A pattern of each kind of cue, for the literal sweep alone.
+fn patterns(cues: &CuesSource) -> Vec<PatternSource> {
+    let pattern = |kind: &CueSource| PatternSource {
+        literals: kind.words.iter().flat_map(|word| cased(word)).collect(),
+        regex: String::new(),
+        reach: Some(0),
+    };
+    cues.kinds.iter().map(pattern).collect()
+}
+
+/// The sweep folds the case of ASCII alone: a word that begins otherwise may begin a sentence too.
+fn cased(word: &str) -> BTreeSet<String> {
+    let mut chars = word.chars();
+    let capital = chars.next().into_iter().flat_map(|first| {
+        let is_folded = first.is_ascii();
+        first
+            .to_uppercase()
+            .map(move |c| if is_folded { first } else { c })
+    });
+    let capitalised = capital.chain(chars.clone()).collect();
+    BTreeSet::from([word.to_owned(), capitalised])
+}
+
+fn emit(model: &ModelSource, first_cue: usize) -> Result<Model, String> {
+    let points: Vec<u8> = model.cues.kinds.iter().map(|kind| kind.points).collect();
+    if points.len() > CUES_MAX {
+        return Err(format!("more than {CUES_MAX} kinds of cues"));
+    }
+    if model.signals.len() > SIGNALS_MAX {
+        return Err(format!("more than {SIGNALS_MAX} signals"));
+    }
+    if model.concepts.len() > CONCEPTS_MAX {
+        return Err(format!("more than {CONCEPTS_MAX} concepts"));
+    }
     let names: Vec<&str> = model.concepts.keys().map(String::as_str).collect();
     let about = names.binary_search(&ABOUT);
     let about = about.map_err(|_| format!("no concept {ABOUT}"))?;
     let mut out = format!(
-        "static MODEL: Model = Model {{\nwarn: {},\nblock: {},\nabout: {},\n\
+        "static MODEL: Model = Model {{\nfirst_cue: {first_cue},\ncues: &{points:?},\n\
+         enough: {},\nglance: {},\nwarn: {},\nblock: {},\nabout: {},\n\
          about_concept: {about},\nconcepts: {},\nlexemes: &[\n",
+        model.cues.enough,
+        model.cues.glance,
         model.warn,
         model.block,
         model.about,
         names.len()
     );
-    for ((text, is_stem), concepts) in lexemes(model) {
-        if text.is_empty() || text != text.to_lowercase() {
+    let lexemes = lexemes(model);
+    for (text, Lexeme { stem, whole }) in &lexemes {
+        if text.is_empty() || *text != text.to_lowercase() {
             return Err(format!("{text:?} is not lower-case"));
         }
-        let concepts: Vec<u8> = concepts.into_iter().collect();
         writeln!(
             out,
-            "Lexeme {{ text: {text:?}, is_stem: {is_stem}, concepts: &{concepts:?} }},"
+            "Lexeme {{ text: {text:?}, stem: &{:?}, whole: &{:?} }},",
+            Vec::from_iter(stem),
+            Vec::from_iter(whole)
         )
         .expect("a String takes all");
     }
@@ -80,18 +163,38 @@ fn emit(model: &ModelSource) -> Result<String, String> {
         out.push_str(&self::signal(signal, &names)?);
     }
     out.push_str("],\n};\n");
-    Ok(out)
+    Ok(Model {
+        statics: out,
+        trie: trie::build(lexemes.keys().copied()),
+    })
 }
 
-/// Each word once, with whether it is a stem, and the concepts that it stands for.
-fn lexemes(model: &ModelSource) -> BTreeMap<(&str, bool), BTreeSet<u8>> {
-    let mut lexemes: BTreeMap<(&str, bool), BTreeSet<u8>> = BTreeMap::new();
+/// What a word stands for: where any letter may follow, and where none does.
+#[derive(Default)]
+struct Lexeme {
+    stem: BTreeSet<u8>,
+    whole: BTreeSet<u8>,
+}
+
+/// Each word once. After a mark, or a script that does not part words, nothing can follow that would
+/// make it another word.
+fn lexemes(model: &ModelSource) -> BTreeMap<&str, Lexeme> {
+    let mut lexemes: BTreeMap<&str, Lexeme> = BTreeMap::new();
     for (concept, words) in model.concepts.values().enumerate() {
         for word in words {
             let stem = word.strip_suffix('*');
-            let key = (stem.unwrap_or(word), stem.is_some());
-            lexemes.entry(key).or_default().insert(concept as u8);
+            let text = stem.unwrap_or(word);
+            let lexeme = lexemes.entry(text).or_default();
+            let set = if stem.is_some() || !text.ends_with(is_letter) {
+                &mut lexeme.stem
+            } else {
+                &mut lexeme.whole
+            };
+            set.insert(concept as u8);
         }
+    }
+    for Lexeme { stem, whole } in lexemes.values_mut() {
+        whole.retain(|concept| !stem.contains(concept));
     }
     lexemes
 }
@@ -107,7 +210,7 @@ fn signal(signal: &SignalSource, names: &[&str]) -> Result<String, String> {
     if !(1..=STEPS_MAX).contains(&signal.steps.len()) {
         return Err(format!("signal {id} has {} steps", signal.steps.len()));
     }
-    let mut steps = Vec::new();
+    let (mut steps, mut sets) = (Vec::new(), Vec::new());
     for step in &signal.steps {
         let index = |name: &str| {
             names
@@ -115,10 +218,16 @@ fn signal(signal: &SignalSource, names: &[&str]) -> Result<String, String> {
                 .map_err(|_| format!("signal {id}: no concept {name}"))
         };
         let concepts: Result<Vec<usize>, String> = step.split('|').map(index).collect();
-        steps.push(format!("&{:?}", concepts?));
+        let concepts = concepts?;
+        sets.push(
+            concepts
+                .iter()
+                .fold(0, |set, concept| set | 1u128 << concept),
+        );
+        steps.push(format!("&{concepts:?}"));
     }
     Ok(format!(
-        "Signal {{ id: {id:?}, steps: &[{}], gap: {}, is_any: {any}, is_across: {across}, \
+        "Signal {{ id: {id:?}, steps: &[{}], sets: &{sets:?}, gap: {}, is_any: {any}, is_across: {across}, \
          weight: {weight}, headless: {} }},\n",
         steps.join(", "),
         signal.gap.unwrap_or(GAP_DEFAULT),

@@ -58,6 +58,8 @@ pub(crate) struct RuleSource {
     provenance: String,
     /// Found by code of this name over digit, token or word runs, instead of by literals.
     pub(crate) shape: Option<String>,
+    /// Found by the model of weak signals of this name in `rules/scored`, which adds its cues as patterns.
+    pub(crate) scored: Option<String>,
     #[serde(default)]
     pub(crate) validate: Vec<String>,
     pub(crate) matches: Vec<String>,
@@ -145,6 +147,7 @@ impl RuleSource {
             patterns: Vec::new(),
             setting: None,
             provenance: String::new(),
+            scored: None,
             shape: None,
             validate: Vec::new(),
             matches: Vec::new(),
@@ -169,8 +172,8 @@ impl RuleSource {
 
     fn check(&self) -> Result<(), String> {
         let patterns = self.patterns();
-        if patterns.is_empty() && self.shape.is_none() {
-            return Err("needs `regex`, `patterns`, `setting` or `shape`".into());
+        if patterns.is_empty() && self.shape.is_none() && self.scored.is_none() {
+            return Err("needs `regex`, `patterns`, `setting`, `shape` or `scored`".into());
         }
         if matches!(self.class, Class::Secret | Class::Personal) && self.provenance.is_empty() {
             return Err("needs `provenance`: where the format is described".into());

@@ -19,7 +19,7 @@ pub(crate) use shape::Shape;
 use crate::crossing::Direction;
 use crate::decide::Home;
 use crate::finding::{Class, Severity};
-use crate::injection;
+use crate::injection::{self, Cues};
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
 use crate::views::{Clue, ClueKind, View, is_encoding_byte, swap_case};
@@ -65,8 +65,13 @@ impl Detectors {
         view.literals = literals(view, direction);
         let (bytes, literals) = (&*view.bytes, &view.literals);
         let is_fresh = |range: &Range<usize>| view.is_fresh(range);
-        let mut windows = WINDOWS.take();
+        let (mut windows, mut cues) = (WINDOWS.take(), CUES.take());
+        cues.clear();
         for woken in literals.woken() {
+            if let Some(kind) = Cues::kind(woken.number) {
+                cues.note(kind, woken.places(), bytes.len());
+                continue;
+            }
             woken.windows(bytes, &is_fresh, &mut windows);
             let pattern = &PATTERNS[usize::from(woken.number)];
             if let Some(kind) = pattern.clue {
@@ -87,6 +92,8 @@ impl Detectors {
             }
         }
         WINDOWS.set(windows);
+        injection::judge(&cues, bytes, &is_fresh, budget, hits)?;
+        CUES.set(cues);
         injection::settle(hits);
         shape::detect(view, direction, hits);
         Ok(())
@@ -95,10 +102,6 @@ impl Detectors {
     fn search(&self, pattern: u16, view: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) {
         let (index, pattern) = (pattern, &PATTERNS[usize::from(pattern)]);
         let rule = &RULES[pattern.rule];
-        if rule.id == injection::RULE {
-            injection::judge(rule, view, &window, hits);
-            return;
-        }
         let regex = self.regex(index);
         let mut input = Input::new(&view[..window.end]).range(window.start..);
         if pattern.is_anchored {
@@ -197,6 +200,9 @@ const REGEX_SHARE: usize = 4;
 thread_local! {
     /// Taken for the time of one view.
     static WINDOWS: Cell<Vec<Range<usize>>> = const { Cell::new(Vec::new()) };
+
+    /// The same.
+    static CUES: Cell<Cues> = Cell::default();
 }
 
 /// The literals of a view; of one that is another with parts changed, found only around the changes.

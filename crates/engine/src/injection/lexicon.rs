@@ -1,107 +1,206 @@
 //! Finds the words of the model, and what they stand for.
 
-use std::sync::OnceLock;
-
-use aho_corasick::AhoCorasick;
-
 use super::MODEL;
-use super::text::Folded;
+use super::text::{self, Item, KINDS, Kind};
 
 /// A word, phrase or stem, in any language.
 pub(super) struct Lexeme {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the trie spells it"))]
     pub(super) text: &'static str,
-    /// Whether any word that begins so is meant.
-    pub(super) is_stem: bool,
-    /// Indices of the concepts that it stands for.
-    pub(super) concepts: &'static [u8],
+    /// The concepts that any word stands for that begins so.
+    pub(super) stem: &'static [u8],
+    /// The concepts that it stands for where no letter follows.
+    pub(super) whole: &'static [u8],
 }
 
-/// Where a word stands in the folded text.
+/// Where a word stands in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
+    /// Letters of the text before it, runs of white space counted as one.
+    pub(super) before: u32,
+    /// Letters of the text up to its end.
+    pub(super) through: u32,
 }
 
-/// The words found, by concept and in order; and which lexeme each was.
+/// A set of concepts.
+pub(super) type Concepts = u128;
+
+/// The words found in a text.
 pub(super) struct Found {
+    /// The concepts that are there.
+    pub(super) concepts: Concepts,
+    /// Of each concept the words, in order.
     pub(super) spans: Vec<Vec<Span>>,
-    pub(super) lexemes: Vec<(Span, u16)>,
+    /// Where words that talk about attacks start, and which they are, in order.
+    pub(super) about: Vec<(u32, u16)>,
+    /// Where sentences end.
+    ends: Vec<u32>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            concepts: 0,
+            spans: vec![Vec::new(); MODEL.concepts],
+            about: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
 }
 
 impl Found {
-    /// The words that talk about attacks, in order.
-    pub(super) fn about(&self) -> impl Iterator<Item = (Span, u16)> + '_ {
-        let is_about = |lexeme: u16| {
-            let concepts = MODEL.lexemes[usize::from(lexeme)].concepts;
-            concepts.contains(&MODEL.about_concept)
-        };
-        let lexemes = self.lexemes.iter().copied();
-        lexemes.filter(move |(_, lexeme)| is_about(*lexeme))
+    /// Every word of the model in a text, which is in lower case.
+    pub(super) fn read(&mut self, text: &[u8]) {
+        self.clear();
+        let (mut at, mut letters) = (0, 0);
+        while at < text.len() {
+            let start = at;
+            let count = match text::item(text, at) {
+                Item::Word { end, letters } => {
+                    at = end;
+                    letters
+                }
+                Item::Space { end, is_break } => {
+                    at = end;
+                    if is_break {
+                        self.ends.push(start as u32);
+                    }
+                    1
+                }
+                Item::Mark { c, end } => {
+                    at = end;
+                    if text::is_end(text, c, end) {
+                        self.ends.push(start as u32);
+                    }
+                    1
+                }
+            };
+            self.walk(text, start, letters);
+            letters += count;
+        }
+    }
+
+    fn clear(&mut self) {
+        for (concept, spans) in self.spans.iter_mut().enumerate() {
+            if self.concepts & 1 << concept != 0 {
+                spans.clear();
+            }
+        }
+        self.concepts = 0;
+        self.about.clear();
+        self.ends.clear();
+    }
+
+    /// Whether a sentence ends between two words.
+    pub(super) fn is_parted(&self, start: u32, end: u32) -> bool {
+        let next = self.ends.partition_point(|place| *place < start);
+        self.ends.get(next).is_some_and(|place| *place < end)
+    }
+
+    /// Notes the words that begin at a place.
+    #[inline]
+    fn walk(&mut self, text: &[u8], start: usize, before: u32) {
+        let (mut place, mut at, mut through) = (Place::ROOT, start, before);
+        while let Some((byte, end)) = spelt(text, at)
+            && let Some(next) = place.next(byte)
+        {
+            (place, at) = (next, end);
+            through += u32::from(byte & 0xc0 != 0x80);
+            if let Some(word) = place.word() {
+                let span = Span {
+                    start: start as u32,
+                    end: at as u32,
+                    before,
+                    through,
+                };
+                self.note(word, span, text::is_joined(text, at));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn note(&mut self, word: u16, span: Span, is_joined: bool) {
+        let Lexeme { stem, whole, .. } = &MODEL.lexemes[usize::from(word)];
+        let whole = if is_joined { &[][..] } else { whole };
+        for concept in stem.iter().chain(whole) {
+            self.concepts |= 1 << concept;
+            self.spans[usize::from(*concept)].push(span);
+            if *concept == MODEL.about_concept {
+                self.about.push((span.start, word));
+            }
+        }
     }
 }
 
-/// Every word of the model in a text.
-pub(super) fn find(folded: &Folded) -> Found {
-    let mut found = Found {
-        spans: vec![Vec::new(); MODEL.concepts],
-        lexemes: Vec::new(),
-    };
-    for hit in automaton().find_overlapping_iter(&folded.text) {
-        let lexeme = &MODEL.lexemes[hit.pattern().as_usize()];
-        if !is_whole(&folded.text, hit.start(), hit.end(), lexeme) {
-            continue;
+/// The next byte as the lexicon spells it, and where the one after it is. White space of any kind and
+/// length is one space, unless an empty line is in it; apostrophes are alike.
+#[inline]
+fn spelt(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let byte = *text.get(at)?;
+    match KINDS[usize::from(byte)] {
+        Kind::Letter | Kind::Mark => Some((byte, at + 1)),
+        Kind::Space => spelt_space(text, at),
+        Kind::Control => None,
+        Kind::Wide if text[at..].starts_with("\u{2019}".as_bytes()) => Some((b'\'', at + 3)),
+        Kind::Wide if is_lead_of_space(byte) && text::decode(text, at).0.is_whitespace() => {
+            spelt_space(text, at)
         }
-        let span = Span {
-            start: hit.start() as u32,
-            end: hit.end() as u32,
-        };
-        found.lexemes.push((span, hit.pattern().as_u32() as u16));
-        for concept in lexeme.concepts {
-            found.spans[usize::from(*concept)].push(span);
+        Kind::Wide => Some((byte, at + 1)),
+    }
+}
+
+fn spelt_space(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    match text::item(text, at) {
+        Item::Space {
+            end,
+            is_break: false,
+        } => Some((b' ', end)),
+        Item::Space { .. } | Item::Word { .. } | Item::Mark { .. } => None,
+    }
+}
+
+/// The first bytes of white space beyond ASCII.
+fn is_lead_of_space(byte: u8) -> bool {
+    matches!(byte, 0xc2 | 0xe1..=0xe3)
+}
+
+/// A place of the trie, as the build script packs it.
+#[derive(Clone, Copy)]
+struct Place {
+    base: usize,
+    at: usize,
+    word: u64,
+}
+
+const PLACE_BITS: u32 = 24;
+
+impl Place {
+    const ROOT: Self = Self::unpack(0);
+
+    const fn unpack(at: usize) -> Self {
+        let packed = u64::from_le_bytes(TRIE[at]);
+        Self {
+            base: (packed & ((1 << PLACE_BITS) - 1)) as usize,
+            at,
+            word: packed >> (2 * PLACE_BITS),
         }
     }
-    found.lexemes.sort_unstable();
-    found
-        .spans
-        .iter_mut()
-        .for_each(|spans| spans.sort_unstable());
-    found
+
+    #[inline]
+    fn next(self, byte: u8) -> Option<Self> {
+        let at = self.base + usize::from(byte);
+        let packed = u64::from_le_bytes(*TRIE.get(at)?);
+        let parent = packed >> PLACE_BITS & ((1 << PLACE_BITS) - 1);
+        (parent as usize == self.at + 1).then(|| Self::unpack(at))
+    }
+
+    fn word(self) -> Option<u16> {
+        self.word.checked_sub(1).map(|word| word as u16)
+    }
 }
 
-/// States so near the start, in which most of a text is spent, find the next at once. Deeper would
-/// take more memory than it saves time.
-const DENSE_DEPTH: usize = 4;
-
-/// Built when content first holds a word that some signal needs.
-fn automaton() -> &'static AhoCorasick {
-    static AUTOMATON: OnceLock<AhoCorasick> = OnceLock::new();
-    AUTOMATON.get_or_init(|| {
-        AhoCorasick::builder()
-            .dense_depth(DENSE_DEPTH)
-            .build(MODEL.lexemes.iter().map(|lexeme| lexeme.text))
-            .expect("a few thousand short words are within its limits")
-    })
-}
-
-/// Whether a word is not part of a longer one.
-fn is_whole(text: &str, start: usize, end: usize, lexeme: &Lexeme) -> bool {
-    let first = lexeme.text.chars().next();
-    let last = lexeme.text.chars().next_back();
-    let before = text[..start].chars().next_back();
-    let after = text[end..].chars().next();
-    let joins =
-        |a: Option<char>, b: Option<char>| a.is_some_and(is_letter) && b.is_some_and(is_letter);
-    !joins(before, first) && (lexeme.is_stem || !joins(last, after))
-}
-
-/// Letters of scripts that part words by spaces.
-fn is_letter(c: char) -> bool {
-    (c.is_alphanumeric() || c == '_') && !is_unspaced(c)
-}
-
-/// Chinese, Japanese and Korean: where a word begins or ends, nothing shows.
-fn is_unspaced(c: char) -> bool {
-    matches!(c,
-        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}')
-}
+static TRIE: &[[u8; 8]] = include_bytes!(concat!(env!("OUT_DIR"), "/trie.bin"))
+    .as_chunks()
+    .0;

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::lexicon;
-use super::text::Folded;
+use super::Reading;
+use super::text;
 
 /// The topic is looked for so far around.
 const TOPIC_BYTES: usize = 600;
@@ -26,8 +26,8 @@ pub(crate) fn is_mention(view: &[u8], range: &Range<usize>) -> bool {
 fn is_topic(view: &[u8], range: &Range<usize>) -> bool {
     let start = range.start.saturating_sub(TOPIC_BYTES);
     let end = view.len().min(range.end + TOPIC_BYTES);
-    let found = lexicon::find(&Folded::of(&view[start..end]));
-    let words: BTreeSet<u16> = found.about().map(|(_, word)| word).collect();
+    let reading = Reading::of(&view[start..end]);
+    let words: BTreeSet<u16> = reading.found.about.iter().map(|(_, word)| *word).collect();
     words.len() >= TOPIC_WORDS
 }
 
@@ -86,24 +86,26 @@ fn is_listed(before: &[u8]) -> bool {
     is_head || before.ends_with(b"|") || TAGS.iter().any(|tag| before.ends_with(tag.as_bytes()))
 }
 
-/// Words before it in its sentence that are looked at.
+/// Words before it in its sentence that are looked at, and the bytes that they take at most.
 const REPORT_WORDS: usize = 12;
+const REPORT_BYTES: usize = 200;
 
 /// The sentence reports a command: `makes a model ignore ...`, `told to ignore ...`.
 fn is_within_sentence(before: &[u8]) -> bool {
-    let folded = Folded::of(before);
-    let sentence = folded
-        .text
-        .rsplit(['.', '!', '?', ':', ';', '"', '>'])
-        .next();
-    let words = sentence.unwrap_or_default().rsplit(' ').take(REPORT_WORDS);
-    words.into_iter().any(|word| is_told_of(Some(word)))
+    let before = &before[before.len().saturating_sub(REPORT_BYTES)..];
+    let mut lower = Vec::new();
+    text::lower(before, &mut lower);
+    let is_mark = |byte: &u8| b".!?:;\">".contains(byte);
+    let sentence = lower.rsplit(is_mark).next().unwrap_or_default();
+    let words = sentence.rsplit(u8::is_ascii_whitespace);
+    let mut words = words.filter(|word| !word.is_empty()).take(REPORT_WORDS);
+    words.any(|word| is_told_of(Some(word)))
 }
 
 /// Whether the word before an imperative makes it a report of one: `told to ignore`.
-pub(super) fn is_told_of(word: Option<&str>) -> bool {
-    const WORDS: &str = " to can could should would may might does did that which who they it he she we \
-        not never or user users model models parser compiler people attacker attackers don't cannot ";
+pub(super) fn is_told_of(word: Option<&[u8]>) -> bool {
+    const WORDS: &str = "to can could should would may might does did that which who they it he she we \
+        not never or user users model models parser compiler people attacker attackers don't cannot";
 
-    word.is_some_and(|word| WORDS.split(' ').any(|own| !own.is_empty() && own == word))
+    word.is_some_and(|word| WORDS.split(' ').any(|own| own.as_bytes() == word))
 }

@@ -2,33 +2,45 @@
 //! together do.
 //!
 //! What counts as a signal, and what it is worth, is data: `rules/scored/injection.yaml`. The model
-//! looks only where the literal sweep met one of its rarer words, so clean text pays nothing for it.
+//! looks only where the literal sweep met cues of several kinds near each other, so clean text pays
+//! next to nothing for it.
 
+mod cue;
+mod letter;
 mod lexicon;
 mod mention;
 mod passage;
 mod signal;
 mod text;
 
+use std::cell::Cell;
 use std::ops::Range;
 
+pub(crate) use cue::Cues;
 pub(crate) use mention::is_mention;
 pub(crate) use passage::Passage;
 
 use crate::detect::Hit;
 use crate::finding::{Class, Severity};
-use crate::rules::Rule;
+use crate::rules::{PATTERNS, RULES};
+use crate::scan::{Budget, BudgetSpent};
 
-use lexicon::Lexeme;
-use signal::Signal;
-use text::Folded;
+use lexicon::{Found, Lexeme};
+use signal::{Signal, Signals};
 
-/// The rule that reports what the model says. Its literals are words that some signal needs; its
-/// regex only tells how far around them to look.
+/// The rule that reports what the model says.
 pub(crate) const RULE: &str = "injection-score";
 
 /// The signals, and the sums from which a passage is worth a record and a refusal.
 struct Model {
+    /// The pattern that stands for the first kind of cue; the others follow.
+    first_cue: u16,
+    /// The points of each kind of cue.
+    cues: &'static [u8],
+    /// The points from which on a place is looked at.
+    enough: u8,
+    /// What the signals there must come to for the passage around to be read.
+    glance: i32,
     warn: i32,
     block: i32,
     /// What each word that talks about attacks adds: less than nothing.
@@ -43,13 +55,30 @@ struct Model {
 
 include!(concat!(env!("OUT_DIR"), "/score.rs"));
 
-/// Reports the passages within a part of a view: with the rule's severity those that score high enough
-/// to be refused, as no more than worth a look the others, and those that are cited in talk about
-/// attacks.
-pub(crate) fn judge(rule: &'static Rule, view: &[u8], window: &Range<usize>, hits: &mut Vec<Hit>) {
+/// Reports the passages of a view to which cues point: with the rule's severity those that score high
+/// enough to be refused, as no more than worth a look the others, and those that are cited in talk
+/// about attacks.
+pub(crate) fn judge(
+    cues: &Cues,
+    view: &[u8],
+    is_fresh: &dyn Fn(&Range<usize>) -> bool,
+    budget: &mut Budget,
+    hits: &mut Vec<Hit>,
+) -> Result<(), BudgetSpent> {
+    let mut reading = READING.take().unwrap_or_default();
+    let windows = cues.windows(view, &mut reading, is_fresh, budget);
+    READING.set(Some(reading));
+    for window in windows? {
+        report(view, passages(view, &window), hits);
+    }
+    Ok(())
+}
+
+fn report(view: &[u8], passages: Vec<Passage>, hits: &mut Vec<Hit>) {
+    let rule = &RULES[PATTERNS[usize::from(MODEL.first_cue)].rule];
     for Passage {
         range, is_blocking, ..
-    } in passages(view, window)
+    } in passages
     {
         let is_sure = is_blocking && !is_mention(view, &range);
         let severity = if is_sure {
@@ -89,14 +118,58 @@ pub(crate) fn settle(hits: &mut Vec<Hit>) {
 
 /// The passages within a part of a view that are worth a record, in order. They do not overlap.
 pub(crate) fn passages(view: &[u8], window: &Range<usize>) -> Vec<Passage> {
-    let folded = Folded::of(&view[window.clone()]);
-    let found = lexicon::find(&folded);
-    let passages = passage::judge(&signal::seen(&folded, &found), &found);
-    let place = |passage: Passage<u32>| {
-        let range = folded.origin(&passage.range);
-        passage.at(window.start + range.start..window.start + range.end)
-    };
-    passages.into_iter().map(place).collect()
+    let mut reading = READING.take().unwrap_or_default();
+    reading.read(&view[window.clone()]);
+    let mut passages = reading.passages();
+    READING.set(Some(reading));
+    for Passage { range, .. } in &mut passages {
+        *range = window.start + range.start..window.start + range.end;
+    }
+    passages
+}
+
+/// A text, its words and its signals.
+#[derive(Default)]
+struct Reading {
+    lower: Vec<u8>,
+    found: Found,
+    signals: Signals,
+}
+
+thread_local! {
+    /// Kept from one part of a view to the next, so that clean text allocates nothing.
+    static READING: Cell<Option<Box<Reading>>> = const { Cell::new(None) };
+}
+
+impl Reading {
+    fn of(text: &[u8]) -> Self {
+        let mut reading = Self::default();
+        reading.read(text);
+        reading
+    }
+
+    fn read(&mut self, text: &[u8]) {
+        text::lower(text, &mut self.lower);
+        self.found.read(&self.lower);
+    }
+
+    /// Whether the signals of a text come to enough to read what is around it.
+    fn is_promising(&mut self, text: &[u8]) -> bool {
+        self.read(text);
+        if signal::most(self.found.concepts) < MODEL.glance {
+            return false;
+        }
+        self.signals.read(&self.lower, &self.found);
+        self.signals.total() >= MODEL.glance
+    }
+
+    fn passages(&mut self) -> Vec<Passage> {
+        if signal::most(self.found.concepts) < MODEL.warn {
+            return Vec::new();
+        }
+        self.signals.read(&self.lower, &self.found);
+        passage::judge(&self.signals.seen, &self.found)
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ const ABOUT_MAX: i32 = 3;
 
 /// A part of a text that looks like instructions to the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Passage<P = usize> {
-    pub(crate) range: Range<P>,
+pub(crate) struct Passage {
+    pub(crate) range: Range<usize>,
     /// The sum of the weights of its signals.
     pub(crate) score: i32,
     /// Whether the score is one to block at.
@@ -28,26 +28,8 @@ pub(crate) struct Passage<P = usize> {
     pub(crate) signals: Vec<(&'static str, i32)>,
 }
 
-impl<P> Passage<P> {
-    /// The same at another place.
-    pub(super) fn at<Q>(self, range: Range<Q>) -> Passage<Q> {
-        let Self {
-            score,
-            is_blocking,
-            signals,
-            ..
-        } = self;
-        Passage {
-            range,
-            score,
-            is_blocking,
-            signals,
-        }
-    }
-}
-
 /// The passages that are worth a record, in order, none beginning within another.
-pub(super) fn judge(seen: &[Seen], found: &Found) -> Vec<Passage<u32>> {
+pub(super) fn judge(seen: &[Seen], found: &Found) -> Vec<Passage> {
     let scores = scores(seen, found);
     let mut passages = Vec::new();
     let mut next = 0;
@@ -90,7 +72,7 @@ fn scores(seen: &[Seen], found: &Found) -> Vec<i32> {
     scores
 }
 
-fn describe(against: &[Seen], score: i32) -> Passage<u32> {
+fn describe(against: &[Seen], score: i32) -> Passage {
     let start = against[0].span.start;
     let mut signals: Vec<(&'static str, i32)> = Vec::new();
     let mut end = against[0].span.end;
@@ -105,7 +87,7 @@ fn describe(against: &[Seen], score: i32) -> Passage<u32> {
     }
     signals.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     Passage {
-        range: start..end,
+        range: start as usize..end as usize,
         score,
         is_blocking: score >= MODEL.block,
         signals,
@@ -152,20 +134,17 @@ impl Sum {
 }
 
 /// Talk about attacks at hand: a sliding part of it.
-struct Talk {
-    words: Vec<(u32, u16)>,
+struct Talk<'a> {
+    words: &'a [(u32, u16)],
     at_hand: Range<usize>,
     /// How often each word is at hand.
     counts: HashMap<u16, u32>,
 }
 
-impl Talk {
-    fn new(found: &Found) -> Self {
+impl<'a> Talk<'a> {
+    fn new(found: &'a Found) -> Self {
         Self {
-            words: found
-                .about()
-                .map(|(span, word)| (span.start, word))
-                .collect(),
+            words: &found.about,
             at_hand: 0..0,
             counts: HashMap::new(),
         }

@@ -1,209 +1,187 @@
-//! Text as the model reads it: lower-case, white space folded, with the way back.
+//! Text as the model reads it: in lower case, each byte where it was.
 
-use std::ops::Range;
+use super::letter;
 
-/// A part of a view, folded: in lower case, each run of white space one space, or one line feed where
-/// it holds an empty line.
-pub(super) struct Folded {
-    pub(super) text: String,
-    /// Where each byte of the text came from.
-    origins: Vec<u32>,
-    /// How many letters stand before each byte of the text, and in all of it.
-    letters: Vec<u32>,
-    /// Where sentences end.
-    ends: Vec<u32>,
-}
-
-impl Folded {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut writer = Writer {
-            text: Vec::with_capacity(bytes.len() + bytes.len() / 8),
-            origins: Vec::with_capacity(bytes.len() + bytes.len() / 8),
-            letters: Vec::with_capacity(bytes.len() + bytes.len() / 8),
-            count: 0,
-            gap: None,
-        };
-        writer.fold(bytes);
-        writer.origins.push(bytes.len() as u32);
-        writer.letters.push(writer.count);
-        let text = String::from_utf8(writer.text).expect("it is written in whole characters");
-        Self {
-            ends: ends(&text),
-            text,
-            origins: writer.origins,
-            letters: writer.letters,
+/// Writes the lower case of `bytes` over `lower`. A letter whose lower case has another length keeps
+/// its case, so that places stay the same.
+pub(super) fn lower(bytes: &[u8], lower: &mut Vec<u8>) {
+    lower.clear();
+    lower.extend_from_slice(bytes);
+    lower.make_ascii_lowercase();
+    let mut at = 0;
+    while let Some(plain) = bytes[at..].iter().position(|byte| !byte.is_ascii()) {
+        at += plain;
+        let (c, len) = decode(bytes, at);
+        let mut lowered = c.to_lowercase();
+        if let (Some(small), None) = (lowered.next(), lowered.next())
+            && small != c
+            && small.len_utf8() == len
+        {
+            small.encode_utf8(&mut lower[at..at + len]);
         }
-    }
-
-    /// Letters between two places.
-    pub(super) fn letters_between(&self, start: u32, end: u32) -> u32 {
-        self.letters[end as usize] - self.letters[start as usize]
-    }
-
-    /// Whether a sentence ends between two places.
-    pub(super) fn is_parted(&self, start: u32, end: u32) -> bool {
-        let next = self.ends.partition_point(|place| *place < start);
-        self.ends.get(next).is_some_and(|place| *place < end)
-    }
-
-    /// Where a part of the text came from.
-    pub(super) fn origin(&self, part: &Range<u32>) -> Range<usize> {
-        let place = |at: u32| self.origins[at as usize] as usize;
-        place(part.start)..place(part.end)
-    }
-
-    /// The word that ends just before a place, past any spaces; none where a mark or a script without
-    /// spaces stands there.
-    pub(super) fn word_before(&self, at: u32) -> Option<&str> {
-        let before = self.text[..at as usize].trim_end_matches(' ');
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '\'' || c == '_';
-        let start = before.trim_end_matches(is_part).len();
-        (start < before.len()).then(|| &before[start..])
+        at += len;
     }
 }
 
-/// Writes a [`Folded`], whose fields its own are.
-struct Writer {
-    text: Vec<u8>,
-    origins: Vec<u32>,
-    letters: Vec<u32>,
-    /// The letters so far.
-    count: u32,
-    /// Where white space began that is not written yet, and how many line feeds it held.
-    gap: Option<(usize, u32)>,
-}
-
-impl Writer {
-    fn fold(&mut self, bytes: &[u8]) {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            let plain = rest.iter().take_while(|byte| byte.is_ascii()).count();
-            self.words(&rest[..plain], at);
-            at += plain;
-            let wide = rest[plain..]
-                .iter()
-                .take_while(|byte| !byte.is_ascii())
-                .count();
-            self.wide(&rest[plain..plain + wide], at);
-            at += wide;
-        }
-    }
-
-    fn words(&mut self, bytes: &[u8], mut at: usize) {
-        let is_letter = |byte: &u8| matches!(byte, b'!'..=b'~');
-        for word in bytes.split_inclusive(|byte| !is_letter(byte)) {
-            let (last, letters) = match word.split_last() {
-                Some((last, before)) if !is_letter(last) => (Some(*last), before),
-                Some(_) | None => (None, word),
-            };
-            if !letters.is_empty() {
-                self.put_gap();
-                let len = letters.len() as u32;
-                let lower = letters.iter().map(u8::to_ascii_lowercase);
-                self.text.extend(lower);
-                self.origins.extend(at as u32..at as u32 + len);
-                self.letters.extend(self.count..self.count + len);
-                self.count += len;
-            }
-            if let Some(last) = last {
-                self.ascii(last, at + letters.len());
-            }
-            at += word.len();
-        }
-    }
-
-    fn ascii(&mut self, byte: u8, at: usize) {
-        if matches!(byte, b' ' | b'\t'..=b'\r') {
-            let (_, breaks) = self.gap.get_or_insert((at, 0));
-            *breaks += u32::from(byte == b'\n');
-        } else {
-            self.put_gap();
-            let control = byte.is_ascii_control();
-            self.put(
-                if control {
-                    b'\n'
-                } else {
-                    byte.to_ascii_lowercase()
-                },
-                at,
-            );
-        }
-    }
-
-    fn wide(&mut self, bytes: &[u8], mut at: usize) {
-        for chunk in bytes.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                match c {
-                    '\u{2019}' => self.ascii(b'\'', at),
-                    c if c.is_whitespace() => self.ascii(b' ', at),
-                    c => c.to_lowercase().for_each(|lower| self.put_char(lower, at)),
-                }
-                at += c.len_utf8();
-            }
-            if !chunk.invalid().is_empty() {
-                self.put_char(char::REPLACEMENT_CHARACTER, at);
-                at += chunk.invalid().len();
-            }
-        }
-    }
-
-    #[inline]
-    fn put_gap(&mut self) {
-        if let Some((at, breaks)) = self.gap.take() {
-            self.put(if breaks > 1 { b'\n' } else { b' ' }, at);
-        }
-    }
-
-    #[inline]
-    fn put(&mut self, byte: u8, at: usize) {
-        self.text.push(byte);
-        self.origins.push(at as u32);
-        self.letters.push(self.count);
-        self.count += 1;
-    }
-
-    fn put_char(&mut self, c: char, at: usize) {
-        self.put_gap();
-        self.text
-            .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        self.origins.resize(self.text.len(), at as u32);
-        self.letters.resize(self.text.len(), self.count);
-        self.count += 1;
-    }
-}
-
-/// Where the sentences of a text end.
-fn ends(text: &str) -> Vec<u32> {
-    let bytes = text.bytes().enumerate();
-    let candidates = bytes.filter(|(_, byte)| MAY_END[usize::from(*byte)]);
-    let is_end = |at: &usize| {
-        let mut chars = text[*at..].chars();
-        chars.next().is_some_and(|c| is_end(c, chars.next()))
+/// The character at a place, and its length; of bytes that are none, the replacement for one.
+pub(super) fn decode(text: &[u8], at: usize) -> (char, usize) {
+    let lead = text[at];
+    let (len, bits) = match lead {
+        0x00..=0x7f => return (char::from(lead), 1),
+        0xc2..=0xdf => (2, lead & 0x1f),
+        0xe0..=0xef => (3, lead & 0x0f),
+        0xf0..=0xf4 => (4, lead & 0x07),
+        0x80..=0xc1 | 0xf5..=0xff => return (char::REPLACEMENT_CHARACTER, 1),
     };
-    let places = candidates.map(|(at, _)| at).filter(is_end);
-    places.map(|at| at as u32).collect()
+    let mut code = u32::from(bits);
+    for next in 1..len {
+        match text.get(at + next) {
+            Some(byte @ 0x80..=0xbf) => code = code << 6 | u32::from(byte & 0x3f),
+            Some(_) | None => return (char::REPLACEMENT_CHARACTER, 1),
+        }
+    }
+    char::from_u32(code).map_or((char::REPLACEMENT_CHARACTER, 1), |c| (c, len))
 }
 
-/// The first bytes of what may end a sentence.
-static MAY_END: [bool; 256] = {
-    let mut table = [false; 256];
-    let first = b".!?\n{}=/\xe3\xef\xe0";
+/// What a byte is to the model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A letter or digit in ASCII.
+    Letter,
+    Space,
+    Mark,
+    Control,
+    /// A part of a character beyond ASCII.
+    Wide,
+}
+
+/// The kind of each byte.
+pub(super) static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Wide; 256];
     let mut index = 0;
-    while index < first.len() {
-        table[first[index] as usize] = true;
+    while index < 128 {
+        let byte = index as u8;
+        kinds[index] = match byte {
+            b' ' | b'\t'..=b'\r' => Kind::Space,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => Kind::Letter,
+            b'!'..=b'~' => Kind::Mark,
+            _ => Kind::Control,
+        };
         index += 1;
     }
-    table
+    kinds
 };
 
-/// A full stop ends a sentence before a space or a closing quote, not within a number or a name. The
-/// marks of code end one too.
-fn is_end(c: char, next: Option<char>) -> bool {
-    match c {
-        '。' | '！' | '？' | '।' | '\n' | '{' | '}' | '=' => true,
-        '/' => next == Some('/'),
-        '.' | '!' | '?' => next.is_none_or(|next| matches!(next, ' ' | '\n' | '"' | '\'' | '”')),
-        _ => false,
+/// What stands at a place of a text.
+pub(super) enum Item {
+    /// A word up to there, of so many letters.
+    Word { end: usize, letters: u32 },
+    /// White space up to there, with an empty line in it or not.
+    Space { end: usize, is_break: bool },
+    /// A mark, or a letter of a script that does not part words.
+    Mark { c: char, end: usize },
+}
+
+pub(super) fn item(text: &[u8], at: usize) -> Item {
+    match KINDS[usize::from(text[at])] {
+        Kind::Letter => word(text, at),
+        Kind::Space => space(text, at),
+        Kind::Mark | Kind::Control => Item::Mark {
+            c: char::from(text[at]),
+            end: at + 1,
+        },
+        Kind::Wide => match decode(text, at) {
+            (c, _) if c.is_whitespace() => space(text, at),
+            (c, _) if letter::is_letter(c) => word(text, at),
+            (c, len) => Item::Mark { c, end: at + len },
+        },
     }
+}
+
+fn word(text: &[u8], start: usize) -> Item {
+    let (mut end, mut hidden) = (start, 0);
+    loop {
+        let letters = text[end..]
+            .iter()
+            .take_while(|byte| is_plain_letter(**byte));
+        end += letters.count();
+        match wide(text, end) {
+            Some((c, len)) if letter::is_letter(c) => {
+                end += len;
+                hidden += len - 1;
+            }
+            Some(_) | None => break,
+        }
+    }
+    Item::Word {
+        end,
+        letters: (end - start - hidden) as u32,
+    }
+}
+
+fn is_plain_letter(byte: u8) -> bool {
+    KINDS[usize::from(byte)] == Kind::Letter
+}
+
+/// The character beyond ASCII at a place, if one is there.
+fn wide(text: &[u8], at: usize) -> Option<(char, usize)> {
+    let is_wide = text.get(at).is_some_and(|byte| !byte.is_ascii());
+    is_wide.then(|| decode(text, at))
+}
+
+fn space(text: &[u8], mut end: usize) -> Item {
+    let mut breaks = 0;
+    while let Some(byte) = text.get(end) {
+        end += match KINDS[usize::from(*byte)] {
+            Kind::Space => 1,
+            Kind::Wide => match decode(text, end) {
+                (c, len) if c.is_whitespace() => len,
+                _ => break,
+            },
+            Kind::Letter | Kind::Mark | Kind::Control => break,
+        };
+        breaks += u32::from(*byte == b'\n');
+    }
+    Item::Space {
+        end,
+        is_break: breaks > 1,
+    }
+}
+
+/// Whether a word goes on at a place.
+pub(super) fn is_joined(text: &[u8], at: usize) -> bool {
+    match wide(text, at) {
+        Some((c, _)) => letter::is_letter(c),
+        None => text.get(at).is_some_and(|byte| is_plain_letter(*byte)),
+    }
+}
+
+/// A full stop ends a sentence before a space or a closing quote, not within a number or a name. The
+/// marks of code and control characters end one too.
+pub(super) fn is_end(text: &[u8], c: char, end: usize) -> bool {
+    match c {
+        '。' | '！' | '？' | '।' | '{' | '}' | '=' => true,
+        '/' => text.get(end) == Some(&b'/'),
+        '.' | '!' | '?' => {
+            let rest = &text[end..];
+            let is_closing = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r' | b'"' | b'\'');
+            rest.first().is_none_or(is_closing)
+                || rest.starts_with("”".as_bytes())
+                || rest.starts_with("’".as_bytes())
+        }
+        other => other.is_ascii_control(),
+    }
+}
+
+/// The word that ends just before a place, past white space; none where an empty line, a mark or a
+/// script without spaces stands there.
+pub(super) fn word_before(text: &[u8], at: usize) -> Option<&[u8]> {
+    let before = text[..at].trim_ascii_end();
+    let breaks = text[before.len()..at].iter().filter(|byte| **byte == b'\n');
+    if breaks.count() > 1 {
+        return None;
+    }
+    let is_part = |byte: &u8| is_plain_letter(*byte) || *byte == b'\'';
+    let count = before.iter().rev().take_while(|byte| is_part(byte)).count();
+    (count > 0).then(|| &before[before.len() - count..])
 }
