@@ -78,6 +78,10 @@ impl Bench<'_> {
         if let Some(part) = sighting.known {
             return self.known_action(rule, part, kind);
         }
+        let score = sighting.score.as_ref();
+        if score.is_some_and(|score| !self.engine.policy().records(score)) {
+            return None;
+        }
         let action = match rule.origin {
             Origin::Floor => Action::Block,
             // `Bearer` before a provider's own key says nothing more than the key does.
@@ -173,12 +177,16 @@ impl Bench<'_> {
         }
     }
 
-    /// What comes in unread is a lesser evil than what goes out unread.
+    /// What comes in unread is a lesser evil than what goes out unread. A score is as bad as the policy
+    /// takes it.
     pub(crate) fn severity(&self, sighting: &Sighting) -> Severity {
         let incoming = self.direction == Direction::Inbound;
-        match incoming && sighting.rule.class == Class::Opaque {
-            true => sighting.severity.min(Severity::Medium),
-            false => sighting.severity,
+        match &sighting.score {
+            Some(score) => self.engine.policy().severity_of(score),
+            None if incoming && sighting.rule.class == Class::Opaque => {
+                sighting.severity.min(Severity::Medium)
+            }
+            None => sighting.severity,
         }
     }
 

@@ -19,6 +19,19 @@ pub struct Finding {
     pub locus: Locus,
     /// A keyed hash of the matched bytes, so that two sightings can be compared.
     pub fingerprint: Fingerprint,
+    /// What a model of weak signals made of it; none where a rule tells by itself.
+    pub score: Option<Score>,
+}
+
+/// How much speaks for a finding, where no single thing does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Score {
+    /// The sum of what its signals are worth, words that talk about attacks taken off.
+    pub points: u32,
+    /// The signals by name, the weightiest first; never what they were seen in.
+    pub signals: Vec<&'static str>,
+    /// Whether it is cited in a text about attacks, and so a mention rather than an attempt.
+    pub is_cited: bool,
 }
 
 /// The classes of rules. The policy sets an action for each.

@@ -34,7 +34,7 @@ mod views;
 
 pub use address::AddressClass;
 pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
-pub use finding::{Action, Class, Finding, Fingerprint, Locus, Severity};
+pub use finding::{Action, Class, Finding, Fingerprint, Locus, Score, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
 pub use known::{Asked, Known};

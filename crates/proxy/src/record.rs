@@ -58,6 +58,7 @@ fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
         Action::Warn => "warn",
         Action::Block => "block",
     };
+    let score = finding.score.as_ref();
     carboy_receipt::Finding {
         action: action.into(),
         class: finding.class.as_str().into(),
@@ -65,7 +66,13 @@ fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
         name: (&*finding.locus.name).into(),
         offset: finding.locus.offset,
         rule: (&*finding.rule).into(),
+        score: score.map(|score| score.points),
         severity: finding.severity.as_str().into(),
+        signals: score
+            .iter()
+            .flat_map(|score| &score.signals)
+            .map(|signal| (*signal).into())
+            .collect(),
         surface: finding.locus.surface.as_str().into(),
         via: finding
             .locus

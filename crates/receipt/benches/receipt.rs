@@ -55,7 +55,9 @@ fn blocked() -> Record<'static> {
         name: "".into(),
         offset: 812,
         rule: "github-token".into(),
+        score: None,
         severity: "critical".into(),
+        signals: Vec::new(),
         surface: "body".into(),
         via: vec!["percent".into(), "base64".into()],
     };

@@ -113,9 +113,15 @@ pub struct Finding<'a> {
     /// The rule's id.
     #[serde(borrow)]
     pub rule: Cow<'a, str>,
+    /// What the signals add up to, where a finding is by weak signals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u32>,
     /// How bad a true match is.
     #[serde(borrow)]
     pub severity: Cow<'a, str>,
+    /// The signals' names, the weightiest first.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Cow<'a, str>>,
     /// The kind of surface.
     #[serde(borrow)]
     pub surface: Cow<'a, str>,

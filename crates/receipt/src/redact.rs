@@ -12,7 +12,9 @@ const REDACTED: &str = "[redacted]";
 const FINDINGS_MAX: usize = 32;
 /// The most decodings of a finding that are named, the outermost.
 const VIA_MAX: usize = 8;
-/// The longest name of a decoding.
+/// The most signals of a finding that are named, the weightiest.
+const SIGNALS_MAX: usize = 8;
+/// The longest name of a decoding or a signal.
 const STEP_BYTES_MAX: usize = 32;
 /// The longest of a finding's stable names.
 const FINDING_BYTES_MAX: usize = 64;
@@ -129,6 +131,11 @@ fn redact_finding(finding: &mut Finding<'_>) {
         .via
         .iter_mut()
         .for_each(|step| cut(step, STEP_BYTES_MAX));
+    finding.signals.truncate(SIGNALS_MAX);
+    finding
+        .signals
+        .iter_mut()
+        .for_each(|signal| cut(signal, STEP_BYTES_MAX));
     let names = [
         &mut finding.action,
         &mut finding.class,

@@ -213,7 +213,7 @@ fn refusal_facts(refusal: &Refusal) -> Value {
 }
 
 fn finding_facts(finding: &Finding) -> Value {
-    json!({
+    let mut facts = json!({
         "rule": finding.rule,
         "class": finding.class.as_str(),
         "severity": finding.severity.as_str(),
@@ -223,7 +223,12 @@ fn finding_facts(finding: &Finding) -> Value {
         "offset": finding.locus.offset,
         "via": finding.locus.via,
         "fingerprint": finding.fingerprint.to_string(),
-    })
+    });
+    if let Some(score) = &finding.score {
+        facts["score"] = score.points.into();
+        facts["signals"] = json!(score.signals);
+    }
+    facts
 }
 
 fn action(finding: &Finding) -> &'static str {

@@ -18,7 +18,7 @@ pub(crate) use shape::Shape;
 
 use crate::crossing::Direction;
 use crate::decide::Home;
-use crate::finding::{Class, Severity};
+use crate::finding::{Class, Score, Severity};
 use crate::injection::{self, Cues};
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
@@ -37,6 +37,7 @@ pub(crate) struct Hit {
     pub(crate) rule: &'static Rule,
     pub(crate) severity: Severity,
     pub(crate) range: Range<usize>,
+    pub(crate) score: Option<Score>,
 }
 
 /// The regexes of all patterns, each compiled when first woken.
@@ -128,6 +129,7 @@ impl Detectors {
                         severity
                     },
                     range: value,
+                    score: None,
                 });
             }
             let next = item.unwrap_or(whole.end).max(whole.start + 1);

@@ -47,6 +47,7 @@ pub(super) fn detect(view: &View<'_>, direction: Direction, hits: &mut Vec<Hit>)
             rule,
             severity: severity.unwrap_or(rule.severity),
             range,
+            score: None,
         });
     };
     for part in &parts {

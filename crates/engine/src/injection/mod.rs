@@ -21,7 +21,7 @@ pub(crate) use mention::is_mention;
 pub(crate) use passage::Passage;
 
 use crate::detect::Hit;
-use crate::finding::{Class, Severity};
+use crate::finding::{Class, Score, Severity};
 use crate::rules::{PATTERNS, RULES};
 use crate::scan::{Budget, BudgetSpent};
 
@@ -77,11 +77,13 @@ pub(crate) fn judge(
 fn report(view: &[u8], passages: Vec<Passage>, hits: &mut Vec<Hit>) {
     let rule = &RULES[PATTERNS[usize::from(MODEL.first_cue)].rule];
     for Passage {
-        range, is_blocking, ..
+        range,
+        score,
+        signals,
     } in passages
     {
-        let is_sure = is_blocking && !is_mention(view, &range);
-        let severity = if is_sure {
+        let is_cited = is_mention(view, &range);
+        let severity = if score >= MODEL.block && !is_cited {
             rule.severity
         } else {
             rule.severity.min(Severity::Medium)
@@ -90,8 +92,18 @@ fn report(view: &[u8], passages: Vec<Passage>, hits: &mut Vec<Hit>) {
             rule,
             severity,
             range,
+            score: Some(Score {
+                points: score.unsigned_abs(),
+                signals: signals.into_iter().map(|(id, _)| id).collect(),
+                is_cited,
+            }),
         });
     }
+}
+
+/// The scores from which a passage is recorded and refused, where a policy does not say.
+pub(crate) fn thresholds() -> (u32, u32) {
+    (MODEL.warn.unsigned_abs(), MODEL.block.unsigned_abs())
 }
 
 /// Where a rule has said as much about a part of a passage, the model has nothing to add: one attack is

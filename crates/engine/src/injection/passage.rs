@@ -22,8 +22,6 @@ pub(crate) struct Passage {
     pub(crate) range: Range<usize>,
     /// The sum of the weights of its signals.
     pub(crate) score: i32,
-    /// Whether the score is one to block at.
-    pub(crate) is_blocking: bool,
     /// The ids of its signals and what each was worth, the heaviest first.
     pub(crate) signals: Vec<(&'static str, i32)>,
 }
@@ -89,7 +87,6 @@ fn describe(against: &[Seen], score: i32) -> Passage {
     Passage {
         range: start as usize..end as usize,
         score,
-        is_blocking: score >= MODEL.block,
         signals,
     }
 }

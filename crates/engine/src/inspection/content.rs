@@ -355,6 +355,7 @@ impl Inspection {
             fingerprint: self.engine.scanner.fingerprint(bytes),
             known: None,
             parties: Parties::default(),
+            score: None,
         };
         self.judge(sighting, kind, &shown_name(name.as_bytes()), now);
     }
@@ -385,6 +386,7 @@ impl Inspection {
                 via: sighting.via,
             },
             fingerprint: sighting.fingerprint,
+            score: sighting.score,
         };
         if action == Action::Block {
             let way = Way {

@@ -4,12 +4,15 @@ use serde_saphyr::Location;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{PolicyError, Problem, did_you_mean};
-use super::file::{At, EgressFile, ExemptFile, Limit, LimitsFile, PolicyFile, Size, WindowFile};
+use super::file::{
+    At, EgressFile, ExemptFile, Limit, LimitsFile, PolicyFile, Size, ThresholdsFile, WindowFile,
+};
 use super::known::Sources;
 use super::{Egress, Exemption, Limits, Policy, Window, date};
 use crate::address::AddressClass;
 use crate::crossing::SurfaceKind;
 use crate::host::{HostPattern, PatternError};
+use crate::injection;
 use crate::verdict::Digest;
 
 /// The one version of the format.
@@ -103,6 +106,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
     let egress = build_egress(&file.egress, problems);
     let passthrough = patterns(&file.tls.passthrough, "tls.passthrough", problems);
     check_tls(&file, problems);
+    check_scores(&file.inspect.injection_score, problems);
     let homes = build_homes(&file, problems);
     let known = Sources::build(&file.inspect.known, problems);
     let mut exemptions = Vec::new();
@@ -311,6 +315,18 @@ fn check_tls(file: &PolicyFile, problems: &mut Problems<'_>) {
             "`tls.passthrough` lists hosts, but `intercept: false` passes every host through";
         let suggestion = "remove the list, or write `intercept: true`";
         problems.add_at(&file.tls.intercept, what, suggestion);
+    }
+}
+
+fn check_scores(scores: &At<ThresholdsFile>, problems: &mut Problems<'_>) {
+    let (least, _) = injection::thresholds();
+    let ThresholdsFile { warn, block } = scores.0.value;
+    if warn < least || block < warn {
+        let what = format!("`warn: {warn}, block: {block}` are no thresholds");
+        let remedy = format!(
+            "let `warn` be {least} or more, since less is not weighed, and `block` no less"
+        );
+        problems.add_at(scores, what, &remedy);
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::Mode;
+use crate::injection;
 
 /// A value and where in the file it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,8 @@ pub(super) struct InspectFile {
     pub(super) personal: Setting,
     /// Instructions aimed at the agent, on their way in.
     pub(super) injection: Setting,
+    /// From which scores the weighed passages among them are recorded, and taken for high.
+    pub(super) injection_score: At<ThresholdsFile>,
     /// Names, paths, query values and headers that look like hidden data.
     pub(super) entropy: Setting,
     /// Malformed or deceptive targets.
@@ -193,6 +196,7 @@ impl Default for InspectFile {
             secret: Setting::BlockHigh,
             personal: Setting::BlockHigh,
             injection: Setting::BlockHigh,
+            injection_score: At::new(ThresholdsFile::default()),
             entropy: Setting::BlockHigh,
             shape: Setting::Block,
             opaque: Setting::BlockHigh,
@@ -242,6 +246,23 @@ pub(super) enum Setting {
     Warn,
     /// Do not look.
     Off,
+}
+
+/// Scores of passages that read as instructions to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ThresholdsFile {
+    /// The least that is recorded.
+    pub(super) warn: u32,
+    /// The least that is of high severity.
+    pub(super) block: u32,
+}
+
+impl Default for ThresholdsFile {
+    fn default() -> Self {
+        let (warn, block) = injection::thresholds();
+        Self { warn, block }
+    }
 }
 
 /// One finding that is let through: a rule, at a host, until a day.

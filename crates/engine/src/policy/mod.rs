@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crossing::{SurfaceKind, Time};
-use crate::finding::{Action, Class, Severity};
+use crate::finding::{Action, Class, Score, Severity};
 use crate::host::{Host, HostPattern};
 use crate::known::Asked;
 use crate::verdict::Digest;
@@ -357,6 +357,20 @@ impl Policy {
             Setting::BlockHigh if severity >= Severity::High => Some(Action::Block),
             Setting::BlockHigh | Setting::Warn => Some(Action::Warn),
             Setting::Off => None,
+        }
+    }
+
+    /// Whether a score is worth a record.
+    pub(crate) fn records(&self, score: &Score) -> bool {
+        score.points >= self.file.inspect.injection_score.0.value.warn
+    }
+
+    /// How bad a finding is that has a score.
+    pub(crate) fn severity_of(&self, score: &Score) -> Severity {
+        let is_high = score.points >= self.file.inspect.injection_score.0.value.block;
+        match is_high && !score.is_cited {
+            true => Severity::High,
+            false => Severity::Medium,
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) use stream::Stream;
 
 use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::Detectors;
-use crate::finding::{Fingerprint, Severity};
+use crate::finding::{Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
 use crate::rules::{RULES, Rule};
 use window::Window;
@@ -61,6 +61,7 @@ pub(crate) struct Sighting {
     pub(crate) known: Option<Part>,
     /// Of a token that says so: who issued it, and for whom.
     pub(crate) parties: Parties,
+    pub(crate) score: Option<Score>,
 }
 
 impl fmt::Debug for Scanner {

@@ -44,6 +44,7 @@ impl Scanner {
             fingerprint: self.fingerprint(&[]),
             known: None,
             parties: Parties::default(),
+            score: None,
         }
     }
 }

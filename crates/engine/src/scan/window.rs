@@ -92,6 +92,7 @@ impl Scanner {
                     fingerprint: self.fingerprint(value),
                     known: None,
                     parties: Parties::of(hit.rule, value),
+                    score: hit.score,
                 });
             }
             let view = &*view;
@@ -127,6 +128,7 @@ impl Scanner {
             fingerprint: self.fingerprint(&view.bytes[glimpse.range]),
             known: Some(glimpse.part),
             parties: Parties::default(),
+            score: None,
         }
     }
 }

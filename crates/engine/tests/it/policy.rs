@@ -180,6 +180,14 @@ fn wrong_files_are_explained() {
             "version: 1\ninspect: {homes: {nope: [a.example]}}\n",
             "there is no rule `nope`",
         ),
+        (
+            "version: 1\ninspect: {injection_score: {warn: 10}}\n",
+            "let `warn` be 32 or more",
+        ),
+        (
+            "version: 1\ninspect: {injection_score: {warn: 60, block: 50}}\n",
+            "are no thresholds",
+        ),
         ("version: 1\n---\nversion: 1\n", "carboy.yaml:"),
         ("version: [1\n", "carboy.yaml:"),
         ("", "carboy.yaml"),

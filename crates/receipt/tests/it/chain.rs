@@ -210,6 +210,28 @@ fn names_that_may_hold_content_are_not_shown() {
 }
 
 #[test]
+fn a_score_is_told_with_its_signals_only_where_there_is_one() {
+    let found = Finding {
+        score: Some(54),
+        signals: vec!["act-as".into(), "from-now-reply".into()],
+        ..finding("body", "injection")
+    };
+    let record = |found| Record {
+        findings: vec![found],
+        ..allowed(1)
+    };
+    let told =
+        r#""score":54,"severity":"critical","signals":["act-as","from-now-reply"],"surface""#;
+    let line = written(record(found));
+    assert!(line.contains(told), "{line}");
+    let line = written(record(finding("body", "secret")));
+    assert!(
+        !line.contains("score") && !line.contains("signals"),
+        "{line}"
+    );
+}
+
+#[test]
 fn the_longest_record_makes_a_line_that_can_be_read() {
     let long = "\u{1}".repeat(10_000);
     let found = Finding {
@@ -220,6 +242,8 @@ fn the_longest_record_makes_a_line_that_can_be_read() {
         severity: long.as_str().into(),
         surface: long.as_str().into(),
         via: vec![long.as_str().into(); 100],
+        score: Some(u32::MAX),
+        signals: vec![long.as_str().into(); 100],
         offset: u64::MAX,
         ..finding("body", "secret")
     };

@@ -57,7 +57,9 @@ pub(crate) fn finding(surface: &'static str, class: &'static str) -> Finding<'st
         name: "".into(),
         offset: 12,
         rule: "github-token".into(),
+        score: None,
         severity: "critical".into(),
+        signals: Vec::new(),
         surface: surface.into(),
         via: vec!["percent".into(), "base64".into()],
     }
