@@ -21,7 +21,7 @@ pub(crate) const FORMAT: u64 = 1;
 
 /// The longest line that is written or read, in bytes without its end. The longest that a record
 /// can make, with every text at its limit and every character escaped, is just below it.
-pub const LINE_BYTES_MAX: usize = 160 * 1024;
+pub const LINE_BYTES_MAX: usize = 192 * 1024;
 
 /// The largest integer that RFC 8785 keeps exact (section 3.2.2.3: IEEE 754 doubles).
 const INTEGER_MAX: u64 = (1 << 53) - 1;
