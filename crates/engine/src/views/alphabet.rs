@@ -142,6 +142,9 @@ fn is_data(bytes: &[u8], len: usize) -> bool {
     compressed::begins(bytes, len) || wide::begins(bytes)
 }
 
+/// Fewer symbols hold no compressed text of a credential's length.
+const PACKED_MIN: usize = 24;
+
 /// Symbols of a run that tell whether data begins there.
 const PEEK_SYMBOLS: usize = 32;
 
@@ -154,10 +157,18 @@ pub(super) fn packed<'a>(
     run: Range<usize>,
     clipped: bool,
 ) -> impl Iterator<Item = Decoded> + 'a {
+    let run = if run.len() < PACKED_MIN {
+        run.end..run.end
+    } else {
+        run
+    };
     let is_joint = |at: &usize| matches!(bytes[at - 1], b'/' | b'+' | b'-' | b'_' | b'x');
     let joints = (run.start + 1..run.end.min(run.start + LEAD_MAX)).filter(is_joint);
     let marked = joints.filter(|at| may_be_marked(&bytes[*at..]));
-    let starts = std::iter::once(run.start).chain(marked);
+    let starts = (!run.is_empty())
+        .then_some(run.start)
+        .into_iter()
+        .chain(marked);
     let candidates = starts.flat_map(move |start| {
         [&BASE64_ANY, &HEX, &BASE32].map(|alphabet| (start..run.end, alphabet))
     });
@@ -173,7 +184,9 @@ pub(super) fn packed<'a>(
         let rest = rest.take_while(|at| is_symbol(bytes[*at]) || is_break(bytes[*at]));
         let symbols = rest.filter(|at| is_symbol(bytes[*at]));
         let output = alphabet.decode(bytes, symbols);
-        Some(output.decoded(alphabet.name, run.end, clipped))
+        // What the first symbols could not tell, all of them may.
+        is_data(output.bytes(), output.bytes().len())
+            .then(|| output.decoded(alphabet.name, run.end, clipped))
     })
 }
 
@@ -185,7 +198,10 @@ fn may_be_marked(bytes: &[u8]) -> bool {
         b"28B5", b"fd37", b"FD37", b"425a", b"425A", b"504b", b"504B", b"78", b"D6FQ", b"FC2S",
         b"PC",
     ];
-    MARKS.iter().any(|mark| bytes.starts_with(mark))
+    let may_begin = bytes
+        .first()
+        .is_some_and(|byte| b"HKQUe12fF457DP".contains(byte));
+    may_begin && MARKS.iter().any(|mark| bytes.starts_with(mark))
 }
 
 /// Base32 of under fifteen bytes is not looked for, as elsewhere.

@@ -99,7 +99,29 @@ fn ahead(bytes: &[u8], at: usize) -> u8 {
         let firsts = ahead[phase..].iter().step_by(GROUP);
         firsts.fold(all, |all, byte| all & FIRST[usize::from(*byte)])
     };
-    (0..GROUP).fold(0, |found, from| found | phase(from))
+    (0..GROUP).fold(0, |found, from| {
+        let of_text = |index: &usize| {
+            let mut groups = ahead[from..].chunks_exact(GROUP);
+            groups.all(|group| is_text_group(group, &ALPHABETS[*index]))
+        };
+        let may_be = phase(from) & !found;
+        let indices = (0..ALPHABETS.len()).filter(|index| may_be & 1 << index != 0);
+        found
+            | indices
+                .filter(of_text)
+                .fold(0, |all, index| all | 1 << index)
+    })
+}
+
+/// Whether a group stands for four bytes of plain text.
+fn is_text_group(group: &[u8], alphabet: &Alphabet) -> bool {
+    let value = |byte: &u8| u64::from(alphabet.values[usize::from(*byte)]);
+    let sum = group.iter().fold(0, |sum, byte| sum * 85 + value(byte));
+    let word = u32::try_from(sum).map(u32::to_be_bytes);
+    word.is_ok_and(|word| {
+        let mut bytes = word.iter();
+        bytes.all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r'))
+    })
 }
 
 /// For each byte the alphabets in which it may begin a group of text, a bit each.

@@ -126,7 +126,7 @@ impl Bits<'_> {
 }
 
 /// The first literals of a block with fixed codes that must be text.
-const LITERALS: usize = 5;
+const LITERALS: usize = 8;
 
 /// A block with codes of its own is longer than this: they alone take as much.
 const DYNAMIC_MIN: usize = 40;
@@ -163,17 +163,70 @@ fn may_be_block(mut bits: Bits<'_>, len: usize, of_text: bool) -> Option<bool> {
         2 if len < DYNAMIC_MIN => Some(false),
         2 => {
             let (literals, distances) = (bits.take(5)?, bits.take(5)?);
-            let lengths = bits.take(4)? + 4;
+            let mut lengths = [0; ORDER.len()];
             let mut sum = 0;
-            for _ in 0..lengths {
+            for symbol in &ORDER[..bits.take(4)? as usize + 4] {
                 let length = bits.take(3)?;
+                lengths[*symbol] = length;
                 sum += if length == 0 { 0 } else { 128 >> length };
             }
             // A code that is complete fills its space exactly.
-            Some(literals <= 29 && distances <= 29 && sum == 128)
+            if literals > 29 || distances > 29 || sum != 128 {
+                return Some(false);
+            }
+            // Where the rest of the codes is not at hand, it may be a block.
+            let is_cut = bits.bytes.len() < len;
+            Some(has_literals(bits, &lengths, literals as usize + 257).unwrap_or(is_cut))
         }
         _ => Some(false),
     }
+}
+
+/// The order in which the lengths of the codes for lengths come (RFC 1951, section 3.2.7).
+const ORDER: [usize; 19] = [
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+];
+
+/// Whether the lengths of a block's codes for literals make a whole code that can end the block.
+fn has_literals(mut bits: Bits<'_>, of: &[u32; ORDER.len()], count: usize) -> Option<bool> {
+    const END_OF_BLOCK: usize = 256;
+    let (mut seen, mut last, mut space, mut can_end) = (0, 0, 0u32, false);
+    while seen < count {
+        let (length, times) = match length_code(&mut bits, of)? {
+            16 if seen == 0 => return Some(false),
+            16 => (last, 3 + bits.take(2)?),
+            17 => (0, 3 + bits.take(3)?),
+            18 => (0, 11 + bits.take(7)?),
+            length => (length, 1),
+        };
+        // The last run may go on into the codes for distances.
+        let times = (times as usize).min(count - seen);
+        can_end |= length > 0 && (seen..seen + times).contains(&END_OF_BLOCK);
+        space += if length == 0 {
+            0
+        } else {
+            times as u32 * (1 << 15 >> length)
+        };
+        (seen, last) = (seen + times, length);
+    }
+    Some(space == 1 << 15 && can_end)
+}
+
+/// Reads a code for a length: codes of a length follow each other in the order of what they stand for
+/// (RFC 1951, section 3.2.2).
+fn length_code(bits: &mut Bits<'_>, of: &[u32; ORDER.len()]) -> Option<u32> {
+    let (mut code, mut first) = (0, 0);
+    for length in 1..=7 {
+        code = code << 1 | bits.take(1)?;
+        first <<= 1;
+        let mut own = (0u32..).zip(of).filter(|(_, of)| **of == length);
+        let count = own.clone().count() as u32;
+        if code - first < count {
+            return own.nth((code - first) as usize).map(|(symbol, _)| symbol);
+        }
+        first += count;
+    }
+    None
 }
 
 /// Where compressed data with a mark begins in content that has bytes beyond ASCII.

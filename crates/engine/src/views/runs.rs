@@ -628,16 +628,32 @@ impl Symbols {
 
     /// Whether all of it is UTF-8.
     fn is_text(&self, phase: usize) -> bool {
+        let values = &self.values[phase..];
         // As a rule the first bytes tell that it is not.
-        let mut first = [0; 6];
-        let decoded = decoded(&self.values[phase..], self.radix).zip(&mut first);
-        let len = decoded.map(|(byte, first)| *first = byte).count();
-        let may_be = match std::str::from_utf8(&first[..len]) {
+        let bits = self.radix.bits();
+        let few = FIRST_BITS.div_ceil(bits);
+        let may_be = values.get(..few).is_none_or(|first| {
+            let held = first
+                .iter()
+                .fold(0, |held, value| held << bits | u64::from(*value));
+            let first = (held >> (few * bits - FIRST_BITS)).to_be_bytes();
+            may_begin_text(&first[8 - FIRST_BITS / 8..])
+        });
+        may_be && std::str::from_utf8(&decode(values, self.radix)).is_ok()
+    }
+}
+
+/// As many first bits tell text of any script from data.
+const FIRST_BITS: usize = 48;
+
+/// Whether text of any script may begin so.
+fn may_begin_text(bytes: &[u8]) -> bool {
+    let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=31 | 127);
+    !bytes.iter().any(is_control)
+        && match std::str::from_utf8(bytes) {
             Ok(_) => true,
             Err(error) => error.error_len().is_none(),
-        };
-        may_be && std::str::from_utf8(&decode(&self.values[phase..], self.radix)).is_ok()
-    }
+        }
 }
 
 /// Decodes symbols; bits left over at the end are dropped.
