@@ -43,7 +43,8 @@ impl ClueKind {
             Self::Rot13 => !is_word(before) && literals.iter().any(met),
             Self::Reversed => literals
                 .iter()
-                .any(|literal| met(&literal) && !is_word(view.get(at + literal.len()))),
+                .filter(|literal| met(literal))
+                .any(|literal| !is_word(view.get(at + literal.len()))),
             Self::Rot47 | Self::Utf7 | Self::Packed => literals.iter().any(met),
             Self::Swapped | Self::Respelt | Self::Quoted | Self::Uuencode | Self::Punycode => true,
         }

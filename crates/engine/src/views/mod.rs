@@ -116,7 +116,7 @@ impl<'a> View<'a> {
     pub(crate) fn fresh(&self, around: usize) -> Vec<Range<usize>> {
         let len = self.bytes.len();
         let Some((_, edits)) = self.edited() else {
-            return vec![0..len];
+            return std::iter::once(0..len).collect();
         };
         let mut parts: Vec<Range<usize>> = Vec::new();
         for change in edits.changes() {

@@ -327,7 +327,7 @@ const PAIRS_AROUND: usize = 32;
 /// changed.
 pub(super) fn parts(bytes: &[u8], edits: Option<&Edits>) -> Vec<Range<usize>> {
     let Some(edits) = edits else {
-        return vec![0..bytes.len()];
+        return std::iter::once(0..bytes.len()).collect();
     };
     let mut parts: Vec<Range<usize>> = Vec::new();
     for change in edits.changes() {
@@ -646,14 +646,12 @@ impl Symbols {
 /// As many first bits tell text of any script from data.
 const FIRST_BITS: usize = 48;
 
-/// Whether text of any script may begin so.
+/// Whether text of any script, wide or with controls in it, may begin so.
 fn may_begin_text(bytes: &[u8]) -> bool {
-    let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=31 | 127);
-    !bytes.iter().any(is_control)
-        && match std::str::from_utf8(bytes) {
-            Ok(_) => true,
-            Err(error) => error.error_len().is_none(),
-        }
+    match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    }
 }
 
 /// Decodes symbols; bits left over at the end are dropped.

@@ -311,11 +311,12 @@ Each line shows one made-up credential so encoded; a test reads every line back.
 ";
 
 const FOOT: &str = "
+The last three show how attackers may respell the words of a prompt injection. ROT13, ROT47, reversal, swapped case
+and other spellings of words are looked for where well-known beginnings of credentials, or words that such attacks
+need, are met so spelled: of other content they would cost too much.
+
 Content codings of HTTP (`gzip`, `deflate`, `br`, `zstd`) are undone before any of these. A space may also be a plus
 in URLs, query items and forms, and the labels of a host name are also read as one.
-
-ROT13, ROT47, reversal, swapped case and other spellings of words are looked for where well-known beginnings of
-credentials, or words that instructions need, are met so spelled: of other content they would cost too much.
 
 *Not covered*: Base85 of compressed data, compressed data at an odd offset within Base64, more than the first 64 KiB of compressed data
 that HTTP does not declare, Brotli that HTTP does not declare, quoted-printable whose only sign is a wrapped line,
