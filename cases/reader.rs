@@ -140,6 +140,7 @@ impl Case {
     }
 
     /// The URL of a crossing, counted from 0. `{n}` in it is that number.
+    #[allow(dead_code, reason = "no crate's adapters need all of it")]
     pub(crate) fn url_at(&self, index: u64) -> Option<String> {
         let own = self.urls.get(index as usize).or(self.url.as_ref());
         own.map(|url| Self::filled(url, index))
