@@ -748,6 +748,6 @@ impl Coding {
             Some(further) => symbols.nth(further).unwrap_or(self.range.end - 1),
             None => from,
         };
-        (from, to + 1)
+        (from, self.range.end.min(to + 1))
     }
 }
