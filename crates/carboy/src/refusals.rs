@@ -155,6 +155,16 @@ fn what(notice: &Notice<'_>) -> String {
             )
         }
         CrossingKind::HttpResponse => format!("a response from {scheme}://{host}:{port}"),
+        CrossingKind::McpRequest => {
+            format!(
+                "{} to the MCP server {host}",
+                notice.method.unwrap_or("a message")
+            )
+        }
+        CrossingKind::McpResponse => match notice.method {
+            Some(method) => format!("the answer to {method} from the MCP server {host}"),
+            None => format!("a message from the MCP server {host}"),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Crossing<'a> {
     pub kind: CrossingKind,
     /// The far end, outside the bottle. For a response, where the request went.
     pub target: &'a Target,
-    /// The HTTP method, where there is one.
+    /// The method of HTTP or JSON-RPC, where there is one.
     pub method: Option<&'a str>,
 }
 
@@ -32,6 +32,11 @@ pub enum CrossingKind {
     HttpRequest,
     /// The response to an HTTP request that crossed before.
     HttpResponse,
+    /// A message of a model context protocol client to its server: a request, a notification, or
+    /// the response to what the server asked.
+    McpRequest,
+    /// A message of a model context protocol server to its client, of any of these kinds.
+    McpResponse,
 }
 
 /// Which way content moves through the wall.
@@ -47,10 +52,12 @@ impl CrossingKind {
     /// The way this kind of crossing moves. A tunnel is judged as it opens, outbound.
     pub fn direction(self) -> Direction {
         match self {
-            Self::DnsQuery | Self::Tunnel | Self::TcpConnection | Self::HttpRequest => {
-                Direction::Outbound
-            }
-            Self::TcpResponse | Self::HttpResponse => Direction::Inbound,
+            Self::DnsQuery
+            | Self::Tunnel
+            | Self::TcpConnection
+            | Self::HttpRequest
+            | Self::McpRequest => Direction::Outbound,
+            Self::TcpResponse | Self::HttpResponse | Self::McpResponse => Direction::Inbound,
         }
     }
 
@@ -59,7 +66,12 @@ impl CrossingKind {
         match self {
             Self::HttpRequest => Some(Self::HttpResponse),
             Self::TcpConnection => Some(Self::TcpResponse),
-            Self::DnsQuery | Self::Tunnel | Self::HttpResponse | Self::TcpResponse => None,
+            Self::McpRequest => Some(Self::McpResponse),
+            Self::DnsQuery
+            | Self::Tunnel
+            | Self::HttpResponse
+            | Self::TcpResponse
+            | Self::McpResponse => None,
         }
     }
 
@@ -72,6 +84,8 @@ impl CrossingKind {
             Self::TcpResponse => "tcp-response",
             Self::HttpRequest => "http-request",
             Self::HttpResponse => "http-response",
+            Self::McpRequest => "mcp-request",
+            Self::McpResponse => "mcp-response",
         }
     }
 }
@@ -106,6 +120,9 @@ pub enum Scheme {
     Tcp,
     /// DNS.
     Dns,
+    /// The model context protocol, with a server on this machine's side of a pipe: the target's
+    /// host is the server's name, given by who started it, and its port is 0.
+    Mcp,
 }
 
 impl Scheme {
@@ -117,6 +134,7 @@ impl Scheme {
             Self::Tls => "tls",
             Self::Tcp => "tcp",
             Self::Dns => "dns",
+            Self::Mcp => "mcp",
         }
     }
 }
@@ -126,7 +144,8 @@ impl Scheme {
 pub struct Surface<'a> {
     /// The kind of place.
     pub kind: SurfaceKind,
-    /// The item's name where the kind has one: a header's or a query item's.
+    /// The item's name where the kind has one: a header's or a query item's, or the path of a
+    /// string in a JSON document (RFC 6901).
     pub name: &'a str,
     /// The raw content, as the peer sent it.
     pub bytes: &'a [u8],
@@ -160,6 +179,18 @@ pub enum SurfaceKind {
     Body,
     /// The next bytes of a raw TCP stream.
     Stream,
+    /// The name of the tool that a call is for.
+    Tool,
+    /// One string, key or number of a called tool's arguments; its path in them, such as `/command`
+    /// or `/env/0`, is the surface's name.
+    Argument,
+    /// All arguments of one call, as JSON; the tool's name is the surface's.
+    Call,
+    /// Any other string, key or number of a JSON-RPC message; its path is the surface's name.
+    Message,
+    /// One string, key or number of a tool's definition in a list of tools; its path is the
+    /// surface's name.
+    Definition,
 }
 
 impl SurfaceKind {
@@ -174,6 +205,11 @@ impl SurfaceKind {
             Self::Trailer => "trailer",
             Self::Body => "body",
             Self::Stream => "stream",
+            Self::Tool => "tool",
+            Self::Argument => "argument",
+            Self::Call => "call",
+            Self::Message => "message",
+            Self::Definition => "definition",
         }
     }
 }

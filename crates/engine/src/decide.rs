@@ -7,6 +7,7 @@ use crate::host::HostPattern;
 use crate::inspection::Engine;
 use crate::known::{Part, is_piece};
 use crate::policy::{Mode, Place};
+use crate::refusal::may_add_home;
 use crate::rules::{Origin, Rule};
 use crate::scan::Sighting;
 use crate::verdict::{Decision, Digest, Refusal, Verdict};
@@ -198,7 +199,7 @@ impl Bench<'_> {
         }
         let (host, port) = (&self.target.host, self.target.port);
         let travels = rule.home_in.contains(&kind);
-        let may_add = rule.origin == Origin::Builtin && (travels || kind == SurfaceKind::Header);
+        let may_add = rule.origin == Origin::Builtin && (travels || may_add_home(kind));
         if may_add && self.engine.policy().adds_home(rule.id, host, port) {
             return Some(Belonging::Here);
         }

@@ -254,7 +254,7 @@ fn content_remedy(
         surface.as_str()
     );
     let is_at = |place: &str| format!("inspect:\n  homes:\n    {id}: [\"{place}\"]");
-    let may_add = surface == SurfaceKind::Header || rule.home_in.contains(&surface);
+    let may_add = may_add_home(surface) || rule.home_in.contains(&surface);
     let may_have_home = rule.class == Class::Secret && may_add && named.alias.is_none();
     match way.astray.filter(|_| named.alias.is_none()) {
         Some(Astray::Surface) => format!(
@@ -283,6 +283,12 @@ fn content_remedy(
     }
 }
 
+/// Whether the policy may let a credential go home in a place where the rule does not expect it: a
+/// header of any name, or what a tool is called with.
+pub(crate) fn may_add_home(surface: SurfaceKind) -> bool {
+    matches!(surface, SurfaceKind::Header | SurfaceKind::Argument)
+}
+
 /// Where a credential may go home, in words.
 fn places(rule: &Rule) -> String {
     let places = rule.home_in.iter().map(|kind| match kind {
@@ -290,9 +296,15 @@ fn places(rule: &Rule) -> String {
         SurfaceKind::Query => "a query item",
         SurfaceKind::Path => "the path",
         SurfaceKind::Body => "the body",
-        SurfaceKind::Host | SurfaceKind::Url | SurfaceKind::Trailer | SurfaceKind::Stream => {
-            kind.as_str()
-        }
+        SurfaceKind::Host
+        | SurfaceKind::Url
+        | SurfaceKind::Trailer
+        | SurfaceKind::Stream
+        | SurfaceKind::Tool
+        | SurfaceKind::Argument
+        | SurfaceKind::Call
+        | SurfaceKind::Message
+        | SurfaceKind::Definition => kind.as_str(),
     });
     places.collect::<Vec<_>>().join(" or ")
 }

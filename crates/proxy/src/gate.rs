@@ -86,7 +86,7 @@ pub struct Notice<'a> {
     pub kind: CrossingKind,
     /// Where to, or for a response where from.
     pub target: &'a Target,
-    /// The HTTP method, where there is one.
+    /// The method of HTTP or JSON-RPC, where there is one.
     pub method: Option<&'a str>,
     /// Why not, and how to allow it.
     pub refusal: &'a Refusal,
@@ -363,11 +363,16 @@ impl Pass {
                 self.now = self.gate.clock.now();
             }
             SurfaceKind::Path => self.path = Some(String::from_utf8_lossy(next.bytes).into()),
+            SurfaceKind::Tool => self.path = Some(self.path_of_tool(next.bytes)),
             SurfaceKind::Host
             | SurfaceKind::Url
             | SurfaceKind::Query
             | SurfaceKind::Header
-            | SurfaceKind::Trailer => {}
+            | SurfaceKind::Trailer
+            | SurfaceKind::Argument
+            | SurfaceKind::Call
+            | SurfaceKind::Message
+            | SurfaceKind::Definition => {}
         }
         let now = self.now;
         let (gate, inspection) = self.inspection()?;
@@ -485,6 +490,12 @@ impl Pass {
                 refused
             }
         }
+    }
+
+    /// The path of a call, as exemptions name it.
+    fn path_of_tool(&self, tool: &[u8]) -> Box<str> {
+        let method = self.method.as_deref().unwrap_or_default();
+        format!("/{method}/{}", String::from_utf8_lossy(tool)).into()
     }
 
     fn inspection(&mut self) -> Result<(&Gate, &mut Inspection), Refused> {
@@ -748,7 +759,16 @@ fn method_name(name: &str) -> Cow<'static, str> {
     common.map_or_else(|| name.to_owned().into(), |common| (*common).into())
 }
 
-const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS"];
+const COMMON_METHODS: [&str; 8] = [
+    "GET",
+    "POST",
+    "PUT",
+    "HEAD",
+    "DELETE",
+    "PATCH",
+    "OPTIONS",
+    "tools/call",
+];
 
 /// The digits of the largest sequence number.
 const SEQUENCE_DIGITS_MAX: usize = 20;

@@ -109,7 +109,7 @@ impl Upstream {
                 let address = peer(stream.get_ref().0, permit)?;
                 speak_http1(stream, address, permit).await
             }
-            Scheme::Tcp | Scheme::Dns => Err(Fault::Unsupported(
+            Scheme::Tcp | Scheme::Dns | Scheme::Mcp => Err(Fault::Unsupported(
                 "HTTP to a target that does not speak it".into(),
             )),
         }

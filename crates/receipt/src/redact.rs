@@ -56,7 +56,7 @@ impl Record<'_> {
             .iter()
             .fold(self.withhold, |sum, finding| Withhold {
                 host: sum.host.max(host_cut(finding, &self.target.host)),
-                path: sum.path || matches!(&*finding.surface, "url" | "path" | "query"),
+                path: sum.path || matches!(&*finding.surface, "url" | "path" | "query" | "tool"),
             })
     }
 
@@ -152,13 +152,16 @@ fn redact_finding(finding: &mut Finding<'_>) {
 }
 
 /// Whether a surface's name can be shown. The agent chooses the names too, so a credential may
-/// stand there; one has digits in it or, as a phrase, spaces.
+/// stand there; one has digits in it or, as a phrase, spaces. Of a path in a document, whoever made
+/// it has left out the keys that are no words.
 fn is_plain_name(surface: &str, name: &str) -> bool {
-    let digits = matches!(surface, "header" | "trailer");
+    let in_document = matches!(surface, "argument" | "message" | "definition");
+    let digits = in_document || matches!(surface, "header" | "trailer");
     name.len() <= SURFACE_NAME_BYTES_MAX
         && name.bytes().all(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'[' | b']' => true,
             b'0'..=b'9' => digits,
+            b'/' => in_document,
             _ => false,
         })
 }

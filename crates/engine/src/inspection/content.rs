@@ -124,16 +124,18 @@ impl Inspection {
         }
     }
 
-    /// A credential cut over several query items or headers is whole where they meet.
+    /// A credential cut over several query items, headers or arguments is whole where they meet.
     pub(super) fn judge_joined(&mut self, now: Time) {
         if self.kind.direction() == Direction::Inbound {
             return;
         }
         let queries = std::mem::take(&mut self.queries);
         let headers = std::mem::take(&mut self.headers);
+        let texts = std::mem::take(&mut self.texts);
         for (joined, kind) in [
             (queries, SurfaceKind::Query),
             (headers, SurfaceKind::Header),
+            (texts, SurfaceKind::Argument),
         ] {
             if joined.pieces() < 2 || self.is_stopped() {
                 continue;
@@ -237,9 +239,11 @@ impl Inspection {
             CrossingKind::TcpConnection | CrossingKind::TcpResponse | CrossingKind::Tunnel => {
                 SurfaceKind::Stream
             }
-            CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
-                SurfaceKind::Body
-            }
+            CrossingKind::DnsQuery
+            | CrossingKind::HttpRequest
+            | CrossingKind::HttpResponse
+            | CrossingKind::McpRequest
+            | CrossingKind::McpResponse => SurfaceKind::Body,
         }
     }
 
@@ -299,7 +303,7 @@ impl Inspection {
         self.engine.clean.keep(kind, self.kind.direction(), bytes);
     }
 
-    fn scan_afresh(
+    pub(super) fn scan_afresh(
         &mut self,
         kind: SurfaceKind,
         bytes: &[u8],
@@ -414,9 +418,10 @@ impl Inspection {
 }
 
 /// A surface's name as a finding may repeat it: empty where it could be content.
-fn shown_name(name: &[u8]) -> String {
-    let plain =
-        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');
+pub(super) fn shown_name(name: &[u8]) -> String {
+    let plain = |b: &u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']' | b'/')
+    };
     match std::str::from_utf8(name) {
         Ok(text) if name.len() <= NAME_BYTES_MAX && name.iter().all(plain) => text.to_owned(),
         Ok(_) | Err(_) => String::new(),

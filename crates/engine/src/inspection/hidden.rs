@@ -139,8 +139,14 @@ fn rule_of(kind: SurfaceKind) -> &'static Rule {
         SurfaceKind::Host => &shape::HOST_ENTROPY,
         SurfaceKind::Url | SurfaceKind::Path => &shape::PATH_ENTROPY,
         SurfaceKind::Query => &shape::QUERY_ENTROPY,
-        SurfaceKind::Header | SurfaceKind::Trailer | SurfaceKind::Body | SurfaceKind::Stream => {
-            &shape::HEADER_ENTROPY
-        }
+        SurfaceKind::Header
+        | SurfaceKind::Trailer
+        | SurfaceKind::Body
+        | SurfaceKind::Stream
+        | SurfaceKind::Tool
+        | SurfaceKind::Argument
+        | SurfaceKind::Call
+        | SurfaceKind::Message
+        | SurfaceKind::Definition => &shape::HEADER_ENTROPY,
     }
 }

@@ -4,6 +4,7 @@ mod clean;
 mod content;
 mod hidden;
 mod joined;
+mod message;
 mod pieces;
 mod route;
 
@@ -11,7 +12,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::crossing::{Crossing, CrossingKind, Direction, Surface, SurfaceKind, Target, Time};
+use crate::crossing::{
+    Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time,
+};
 use crate::decide::{Bench, Docket, Home};
 use crate::finding::Finding;
 use crate::host::Host;
@@ -85,6 +88,7 @@ pub struct Inspection {
     signed: Option<Form>,
     queries: Joined,
     headers: Joined,
+    texts: Joined,
     encoding: String,
     /// Whether the body says that it is a form.
     is_form: bool,
@@ -134,12 +138,13 @@ impl Engine {
             kind: head.kind,
             target: head.target.clone(),
             site: head.target.host.site(),
-            path: String::new(),
+            path: first_path(&head),
             url: Vec::new(),
             alias: None,
             signed: None,
             queries: Joined::default(),
             headers: Joined::default(),
+            texts: Joined::default(),
             encoding: String::new(),
             is_form: false,
             stream: None,
@@ -183,6 +188,11 @@ impl Inspection {
             SurfaceKind::Path => self.push_path(next, session, now),
             SurfaceKind::Query => self.push_query(next, session, now),
             SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, session, now),
+            SurfaceKind::Tool => self.push_tool(next, now),
+            SurfaceKind::Argument | SurfaceKind::Message | SurfaceKind::Definition => {
+                self.push_text(next, now);
+            }
+            SurfaceKind::Call => self.push_call(next, now),
             SurfaceKind::Body | SurfaceKind::Stream => {
                 released = self.push_stream(next, session, now);
                 if next.kind == SurfaceKind::Stream && !self.is_stopped() {
@@ -233,6 +243,8 @@ impl Inspection {
             return Step::Stop;
         }
         match &self.target.host {
+            // A server behind a pipe has no address.
+            _ if self.target.scheme == Scheme::Mcp => self.pin(&[]),
             host if host.is_host_internal() => self.pin_host_service(),
             Host::Name(_) => Step::Ask(Question::Resolve(self.target.host.clone())),
             Host::Addr(addr) => self.pin(&[*addr]),
@@ -313,5 +325,20 @@ impl Inspection {
             true => Step::Stop,
             false => otherwise,
         }
+    }
+}
+
+/// The path of a crossing before its surfaces tell one: of a JSON-RPC message, its method.
+fn first_path(head: &Crossing<'_>) -> String {
+    match head.kind {
+        CrossingKind::McpRequest | CrossingKind::McpResponse => head
+            .method
+            .map_or_else(String::new, |method| format!("/{method}")),
+        CrossingKind::DnsQuery
+        | CrossingKind::Tunnel
+        | CrossingKind::TcpConnection
+        | CrossingKind::TcpResponse
+        | CrossingKind::HttpRequest
+        | CrossingKind::HttpResponse => String::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Inspection, Step};
 use crate::address::AddressClass;
-use crate::crossing::{CrossingKind, SurfaceKind, Time};
+use crate::crossing::{CrossingKind, Scheme, SurfaceKind, Time};
 use crate::finding::Severity;
 use crate::host::Host;
 use crate::policy::{Listing, Mode};
@@ -18,6 +18,10 @@ const ADDRESSES_MAX: usize = 32;
 
 impl Inspection {
     pub(super) fn judge_host(&mut self, session: &Session, now: Time) {
+        if self.target.scheme == Scheme::Mcp {
+            // Who started the server named it; the agent did not.
+            return;
+        }
         let host = self.target.host.clone();
         let name = match &host {
             Host::Name(name) => &**name,
@@ -97,7 +101,9 @@ impl Inspection {
             | CrossingKind::TcpConnection
             | CrossingKind::TcpResponse
             | CrossingKind::HttpRequest
-            | CrossingKind::HttpResponse => Some(self.target.port),
+            | CrossingKind::HttpResponse
+            | CrossingKind::McpRequest
+            | CrossingKind::McpResponse => Some(self.target.port),
         };
         let listing = policy.listing(host, port);
         if let Listing::Denied(pattern) = listing {

@@ -416,7 +416,7 @@ fn build_exemption(exempt: &At<ExemptFile>, problems: &mut Problems<'_>) -> Opti
 }
 
 fn parse_surface(text: &At<String>, problems: &mut Problems<'_>) -> Option<SurfaceKind> {
-    const KINDS: [SurfaceKind; 8] = [
+    const KINDS: [SurfaceKind; 13] = [
         SurfaceKind::Host,
         SurfaceKind::Url,
         SurfaceKind::Path,
@@ -425,6 +425,11 @@ fn parse_surface(text: &At<String>, problems: &mut Problems<'_>) -> Option<Surfa
         SurfaceKind::Trailer,
         SurfaceKind::Body,
         SurfaceKind::Stream,
+        SurfaceKind::Tool,
+        SurfaceKind::Argument,
+        SurfaceKind::Call,
+        SurfaceKind::Message,
+        SurfaceKind::Definition,
     ];
     let kind = KINDS.into_iter().find(|kind| kind.as_str() == text.0.value);
     if kind.is_none() {

@@ -162,7 +162,12 @@ fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         | SurfaceKind::Path
         | SurfaceKind::Header
         | SurfaceKind::Trailer
-        | SurfaceKind::Stream => None,
+        | SurfaceKind::Stream
+        | SurfaceKind::Tool
+        | SurfaceKind::Argument
+        | SurfaceKind::Call
+        | SurfaceKind::Message
+        | SurfaceKind::Definition => None,
     }
 }
 

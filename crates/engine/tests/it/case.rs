@@ -142,6 +142,8 @@ impl Case {
             "tunnel" => CrossingKind::Tunnel,
             "tcp" => CrossingKind::TcpConnection,
             "tcp-response" => CrossingKind::TcpResponse,
+            "mcp-request" => CrossingKind::McpRequest,
+            "mcp-response" => CrossingKind::McpResponse,
             other => panic!("{}: no crossing {other}", self.name),
         }
     }
@@ -154,6 +156,8 @@ impl Case {
             CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 SurfaceKind::Body
             }
+            CrossingKind::McpRequest => SurfaceKind::Argument,
+            CrossingKind::McpResponse => SurfaceKind::Message,
         }
     }
 
@@ -180,6 +184,9 @@ impl Case {
             }
             CrossingKind::Tunnel | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 self.target_of(Scheme::Tls, &text, 443)
+            }
+            CrossingKind::McpRequest | CrossingKind::McpResponse => {
+                self.target_of(Scheme::Mcp, &text, 0)
             }
         }
     }

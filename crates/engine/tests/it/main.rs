@@ -8,6 +8,7 @@ mod encodings;
 mod files;
 mod host;
 mod known;
+mod message;
 mod policy;
 mod prose;
 #[path = "../../../../cases/reader.rs"]

@@ -251,7 +251,9 @@ fn upstream_uri(
     if protocol == Protocol::Http2 {
         uri.scheme = Some(match target.scheme {
             Scheme::Http => UriScheme::HTTP,
-            Scheme::Https | Scheme::Tls | Scheme::Tcp | Scheme::Dns => UriScheme::HTTPS,
+            Scheme::Https | Scheme::Tls | Scheme::Tcp | Scheme::Dns | Scheme::Mcp => {
+                UriScheme::HTTPS
+            }
         });
         uri.authority = Some(Authority::try_from(authority).map_err(|_| bad_target())?);
     }

@@ -256,6 +256,6 @@ fn default_port(scheme: Scheme) -> Option<u16> {
     match scheme {
         Scheme::Http => Some(80),
         Scheme::Https => Some(443),
-        Scheme::Tls | Scheme::Tcp | Scheme::Dns => None,
+        Scheme::Tls | Scheme::Tcp | Scheme::Dns | Scheme::Mcp => None,
     }
 }
