@@ -10,7 +10,7 @@ mod views;
 
 pub use engine::{policy_file, views};
 pub use http::{http_head, url_target};
-pub use peek::{client_hello, dns_message};
+pub use peek::{client_hello, dns_message, socks};
 pub use views::{
     alphabets, base85, compressed, escapes, hidden, literals, mail, numbers, radix, spellings, wide,
 };

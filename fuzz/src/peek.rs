@@ -1,8 +1,9 @@
-//! Invariants of TLS hellos and DNS messages.
+//! Invariants of TLS hellos, DNS messages and SOCKS messages.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use carboy_wire::dns::{self, Question, Rcode, Received};
+use carboy_wire::socks::{self, Parsed};
 use carboy_wire::tls::{self, Peek};
 use hickory_proto::op::{Message, MessageType};
 
@@ -82,4 +83,31 @@ fn answered(data: &[u8], answer: &[u8]) -> Message {
         "answers would loop"
     );
     parsed
+}
+
+/// A message, once it is one, stays that message whatever follows and however it is cut, and is as
+/// long as it says.
+pub fn socks(data: &[u8]) {
+    settled(data, socks::greeting);
+    settled(data, socks::login);
+    settled(data, socks::request);
+}
+
+fn settled<T: PartialEq + std::fmt::Debug>(data: &[u8], parse: fn(&[u8]) -> Parsed<T>) {
+    let whole = parse(data);
+    for cut in 0..data.len().min(socks::MESSAGE_BYTES_MAX) {
+        let early = parse(&data[..cut]);
+        assert!(
+            early == Ok(None) || early == whole,
+            "{early:?}, then {whole:?}"
+        );
+    }
+    match whole {
+        Ok(Some((message, length))) => {
+            assert!(length <= data.len().min(socks::MESSAGE_BYTES_MAX));
+            assert_eq!(parse(&data[..length]), Ok(Some((message, length))));
+        }
+        Ok(None) => assert!(data.len() < socks::MESSAGE_BYTES_MAX, "no end"),
+        Err(_) => {}
+    }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command in a bottle
     Run(RunArgs),
-    /// Serve the gate alone, as a forward proxy for any client
+    /// Serve the gate alone, as an HTTP and SOCKS proxy for any client
     Proxy(ProxyArgs),
     /// Judge a URL or a text without sending it anywhere
     Check(CheckArgs),

@@ -7,6 +7,7 @@
 mod ca;
 mod dns;
 mod evidence;
+mod forward;
 mod gate;
 pub mod http;
 mod interceptor;
@@ -18,6 +19,7 @@ mod record;
 mod relay;
 mod resolve;
 mod roots;
+mod socks;
 mod stream;
 mod tcp;
 mod tls;

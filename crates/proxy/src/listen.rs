@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::forward;
 use crate::gate::Gate;
-use crate::http::{self, Origin, Version};
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
 use crate::transparent::{self, OriginalDestination};
 
@@ -26,7 +26,7 @@ pub struct Listener {
 /// What a listener's clients take the gate for.
 #[derive(Clone)]
 pub enum Role {
-    /// An HTTP proxy.
+    /// A proxy, by HTTP or SOCKS 5.
     Forward,
     /// The network: connections to anywhere are redirected to it.
     Transparent(OriginalDestination),
@@ -111,7 +111,7 @@ async fn welcome(gate: Arc<Gate>, role: Role, stream: TcpStream) {
         return;
     }
     match role {
-        Role::Forward => http::serve(gate, stream, Origin::Forward, Version::Http1).await,
+        Role::Forward => forward::serve(gate, stream).await,
         Role::Transparent(original) => {
             if let Err(error) = transparent::serve(gate, stream, &original).await {
                 tracing::warn!(%error, "where a connection was going could not be told");

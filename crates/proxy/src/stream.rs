@@ -55,6 +55,8 @@ pub struct Destination {
 pub enum Learnt {
     /// From a `CONNECT`'s authority.
     Connect,
+    /// From the name in a SOCKS request.
+    Socks,
     /// From the synthetic address that stands for a name.
     Dns,
     /// The client dialled an address that stands for no name.
@@ -81,6 +83,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match self.learnt {
             Learnt::Connect => "CONNECT",
+            Learnt::Socks => "SOCKS",
             Learnt::Dns => "DNS",
             Learnt::Address => "address",
         };

@@ -14,8 +14,8 @@ use std::time::Instant;
 use carboy_engine::Host;
 use tokio::net::TcpStream;
 
+use crate::forward;
 use crate::gate::Gate;
-use crate::http::{self, Origin, Version};
 use crate::names::Names;
 use crate::stream::{Destination, Learnt, serve_client_stream};
 
@@ -33,7 +33,7 @@ pub(crate) async fn serve(
     original: &OriginalDestination,
 ) -> io::Result<()> {
     match original(&stream)? {
-        None => http::serve(gate, stream, Origin::Forward, Version::Http1).await,
+        None => forward::serve(gate, stream).await,
         Some(address) => {
             let to = destination(gate.names(), address, Instant::now());
             serve_client_stream(gate, stream, to).await;
@@ -42,7 +42,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-fn destination(names: &Names, address: SocketAddr, now: Instant) -> Destination {
+/// Where a connection to an address leads.
+pub(crate) fn destination(names: &Names, address: SocketAddr, now: Instant) -> Destination {
     let (host, learnt) = match names.name(address.ip(), now) {
         Some(name) => (Host::Name((*name).into()), Learnt::Dns),
         None => (Host::Addr(address.ip().to_canonical()), Learnt::Address),

@@ -9,4 +9,5 @@ pub mod http;
 pub mod http1;
 pub mod opening;
 pub mod refusal;
+pub mod socks;
 pub mod tls;

@@ -58,6 +58,17 @@ impl Proxy {
             .unwrap()
     }
 
+    /// curl that uses the proxy by SOCKS, as `option` says.
+    fn curl_socks(&self, option: &str, arguments: &[&str]) -> Output {
+        let address = self.url.strip_prefix("http://").unwrap();
+        Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20"])
+            .args([option, address])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
@@ -121,6 +132,34 @@ fn requests_are_forwarded_or_refused_and_recorded() {
         .output()
         .unwrap();
     expect_code(&verified, 0);
+}
+
+#[test]
+fn socks_is_spoken_on_the_same_port() {
+    let place = Place::new(Who::Me);
+    let world = World::over_tls(&place.path(""));
+    let certificate = place.path("proxy-ca.pem");
+    let mut options = world.options(&place);
+    let certificate = certificate.to_str().unwrap();
+    options.extend(["--ca-cert-out".to_owned(), certificate.to_owned()]);
+    let proxy = Proxy::start(&place, &options);
+    let trust = ["--cacert", certificate];
+    let allowed = world.url("/hello");
+    let output = proxy.curl_socks("--socks5-hostname", &[&trust[..], &[&allowed]].concat());
+    assert_eq!(stdout(&output), "hello from outside", "{}", stderr(&output));
+
+    let refused = format!("https://other.test:{}/hello", world.port());
+    let output = proxy.curl_socks("--socks5-hostname", &[&trust[..], &[&refused]].concat());
+    // 97: the proxy said no; 2 is its code for what the rules do not allow.
+    expect_code(&output, 97);
+    assert!(stderr(&output).contains("(2)"), "{}", stderr(&output));
+    let output = proxy.curl_socks("--socks4a", &[&trust[..], &[&allowed]].concat());
+    expect_code(&output, 97);
+
+    let ended = proxy.end(Signal::SIGTERM);
+    let told = stderr(&ended);
+    assert!(told.contains("host_not_allowed by egress.allow"), "{told}");
+    assert!(told.contains("not carried: SOCKS 4"), "{told}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod intercept;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
+mod socks;
 mod streams;
 mod support;
 mod tcp;

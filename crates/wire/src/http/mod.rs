@@ -18,4 +18,5 @@ pub use forward::{
     strip_hop_by_hop, upstream_head,
 };
 pub use surfaces::{request_surfaces, response_surfaces, trailer_surfaces};
+pub(crate) use target::parse_host;
 pub use target::{Origin, absolute_url, connect_target, request_target};

@@ -217,7 +217,7 @@ fn malformed(what: &str) -> Fault {
     Fault::Malformed(what.into())
 }
 
-fn parse_host(text: &str) -> Result<Host, Fault> {
+pub(crate) fn parse_host(text: &str) -> Result<Host, Fault> {
     // `Host::parse` decodes percent escapes, as a browser does; no client sends them here.
     if text.contains('%') {
         return Err(malformed("a percent sign in the host"));

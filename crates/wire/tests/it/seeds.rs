@@ -106,3 +106,8 @@ fn radix() {
 fn literals() {
     over_seeds("literals", invariants::literals);
 }
+
+#[test]
+fn socks() {
+    over_seeds("socks", invariants::socks);
+}
