@@ -1,6 +1,7 @@
 //! What wants to cross: the crossing, where it goes, and the surfaces that hold its content.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::host::Host;
@@ -99,6 +100,20 @@ pub struct Target {
     pub host: Host,
     /// Its port; 53 for a DNS question.
     pub port: u16,
+}
+
+impl Target {
+    /// Stands for the target of a crossing that does not tell one: it is opened only to be refused
+    /// for a fault. No list is asked about it, and there is no address to dial.
+    pub const UNKNOWN: Self = Self {
+        scheme: Scheme::Http,
+        host: Host::Addr(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        port: 0,
+    };
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.port == 0 && self.host == Self::UNKNOWN.host
+    }
 }
 
 impl fmt::Display for Target {

@@ -46,7 +46,7 @@ pub(crate) async fn serve(gate: Arc<Gate>, stream: TcpStream) {
 /// Refuses a client of SOCKS 4 or 4a, which most programs that have it can be told not to use.
 pub(crate) async fn refuse_version_4(gate: &Arc<Gate>, mut stream: TcpStream) {
     let fault = Fault::Unsupported("SOCKS 4; tell the client to use socks5h".into());
-    refuse(gate, &UNKNOWN, fault);
+    refuse(gate, &Target::UNKNOWN, fault);
     let said = async {
         // What is left unread would make the answer a reset.
         let mut asked = [0; socks::MESSAGE_BYTES_MAX];
@@ -91,7 +91,7 @@ impl Client {
             Method::Unacceptable => {
                 let fault =
                     Fault::Unsupported("a SOCKS client that needs a login of another kind".into());
-                return Err(Ended::Refused(refuse(gate, &UNKNOWN, fault)));
+                return Err(Ended::Refused(refuse(gate, &Target::UNKNOWN, fault)));
             }
         }
         let asked = self.next(gate, socks::request).await?;
@@ -122,7 +122,7 @@ impl Client {
                 // A parser that wants more has less than a message, which bounds what is kept.
                 Ok(None) => self.read().await?,
                 Err(fault) => {
-                    let refused = refuse(gate, &UNKNOWN, fault);
+                    let refused = refuse(gate, &Target::UNKNOWN, fault);
                     self.dismiss(reply_of(refused.refusal.reason)).await;
                     return Err(Ended::Refused(refused));
                 }
@@ -232,10 +232,3 @@ fn reply_of(reason: Reason) -> Reply {
         | Reason::TargetMismatch => Reply::NotAllowed,
     }
 }
-
-/// Stands for the target of a client that does not tell one.
-static UNKNOWN: Target = Target {
-    scheme: Scheme::Tcp,
-    host: Host::Addr(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-    port: 0,
-};

@@ -18,8 +18,8 @@ const ADDRESSES_MAX: usize = 32;
 
 impl Inspection {
     pub(super) fn judge_host(&mut self, session: &Session, now: Time) {
-        if self.target.scheme == Scheme::Mcp {
-            // Who started the server named it; the agent did not.
+        // Who started an MCP server named it; the agent did not.
+        if self.target.scheme == Scheme::Mcp || self.target.is_unknown() {
             return;
         }
         let host = self.target.host.clone();

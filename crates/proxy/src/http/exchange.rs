@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::http::header::{ACCEPT, CONNECTION, HeaderValue};
 use ::http::{Method, Request, Response, StatusCode, request, response};
 use bytes::Bytes;
-use carboy_engine::{Crossing, CrossingKind, Fault, Host, Permit, Scheme, Target};
+use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
 use carboy_wire::http::{
     Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
     request_target, response_surfaces, upstream_head,
@@ -273,7 +273,7 @@ fn malformed(client: &Client, request: &Request<Incoming>) -> Option<Refused> {
 /// Opens and refuses a crossing whose target may not be known.
 pub(crate) fn refuse(client: &Client, method: Option<&Method>, fault: Fault) -> Refused {
     let target = match &client.origin {
-        Origin::Forward => &UNKNOWN,
+        Origin::Forward => &Target::UNKNOWN,
         Origin::Fixed(target) => target,
     };
     let crossing = Crossing {
@@ -283,13 +283,6 @@ pub(crate) fn refuse(client: &Client, method: Option<&Method>, fault: Fault) -> 
     };
     client.gate.refuse(crossing, fault)
 }
-
-/// Stands for the target of a request that does not tell one.
-static UNKNOWN: Target = Target {
-    scheme: Scheme::Http,
-    host: Host::Addr(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-    port: 0,
-};
 
 pub(crate) fn refusal_response(
     refused: &Refused,
