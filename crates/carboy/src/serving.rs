@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use carboy_bottle::{Sockets, original_destination};
 use carboy_proxy::{
-    Gate, Listener, OriginalDestination, Role, Totals, serve, serve_dns_tcp, serve_dns_udp,
+    Gate, Listener, OriginalDestination, Role, Totals, Workers, serve, serve_dns_tcp, serve_dns_udp,
 };
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use crate::assemble::{self, Parts};
 
-/// The gate's threads: traffic keeps moving on one while another scans.
-const THREADS: usize = 2;
+/// The threads that serve connections: traffic keeps moving on one while another scans.
+const WORKERS: usize = 2;
 /// How long tasks that hang on the outside world may hold up the end.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
 
@@ -39,8 +39,9 @@ impl Serving {
     /// When the gate cannot be made.
     pub(crate) fn start(parts: Parts<'_>, sockets: Sockets) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("gate")
+            // It accepts and answers DNS; connections go to the workers.
+            .worker_threads(1)
+            .thread_name("accept")
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
@@ -109,7 +110,13 @@ fn listen(
             role,
         });
     }
-    Ok(tokio::spawn(serve(Arc::clone(gate), listeners, stopped)))
+    let workers = Workers::start(WORKERS)?;
+    Ok(tokio::spawn(serve(
+        Arc::clone(gate),
+        listeners,
+        workers,
+        stopped,
+    )))
 }
 
 fn listener(socket: std::net::TcpListener) -> io::Result<TcpListener> {

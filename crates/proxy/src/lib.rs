@@ -25,6 +25,7 @@ mod tcp;
 mod tls;
 mod transparent;
 mod upstream;
+mod workers;
 
 pub use ca::{CaError, CertificateAuthority};
 pub use dns::{serve_dns_tcp, serve_dns_udp};
@@ -38,3 +39,4 @@ pub use roots::RootsError;
 pub use stream::{ClientIo, Destination, Learnt, serve_client_stream};
 pub use transparent::OriginalDestination;
 pub use upstream::{Upstream, UpstreamConfig};
+pub use workers::Workers;

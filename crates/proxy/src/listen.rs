@@ -14,6 +14,7 @@ use crate::forward;
 use crate::gate::Gate;
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
 use crate::transparent::{self, OriginalDestination};
+use crate::workers::Workers;
 
 /// A socket that clients come to.
 pub struct Listener {
@@ -32,7 +33,7 @@ pub enum Role {
     Transparent(OriginalDestination),
 }
 
-/// Serves until `shutdown` ends; then clients may finish for a short while, and what is left is
+/// Serves until `shutdown` ends, on `workers`; then clients may finish for a short while, and what is left is
 /// dropped, each crossing with its receipt.
 ///
 /// # Errors
@@ -40,6 +41,7 @@ pub enum Role {
 pub async fn serve(
     gate: Arc<Gate>,
     listeners: Vec<Listener>,
+    workers: Workers,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let addresses: io::Result<Vec<SocketAddr>> = listeners
@@ -48,9 +50,15 @@ pub async fn serve(
         .collect();
     gate.listens_on(addresses?);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let workers = Arc::new(workers);
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(Arc::clone(&gate), listener, Arc::clone(&room)));
+        accepting.spawn(accept(
+            Arc::clone(&gate),
+            listener,
+            Arc::clone(&room),
+            Arc::clone(&workers),
+        ));
     }
     accepting.spawn(sweep(Arc::clone(&gate)));
     shutdown.await;
@@ -61,7 +69,7 @@ pub async fn serve(
 }
 
 /// Accepts until the gate stops, then waits for its connections.
-async fn accept(gate: Arc<Gate>, listener: Listener, room: Arc<Semaphore>) {
+async fn accept(gate: Arc<Gate>, listener: Listener, room: Arc<Semaphore>, workers: Arc<Workers>) {
     let mut connections = JoinSet::new();
     let mut stopping = std::pin::pin!(gate.stopping());
     loop {
@@ -73,10 +81,12 @@ async fn accept(gate: Arc<Gate>, listener: Listener, room: Arc<Semaphore>) {
             Ok((stream, place)) => {
                 let gate = Arc::clone(&gate);
                 let role = listener.role.clone();
-                connections.spawn(async move {
+                let (worker, load) = workers.place();
+                let serving = async move {
                     welcome(gate, role, stream).await;
-                    drop(place);
-                });
+                    drop((place, load));
+                };
+                connections.spawn_on(serving, worker);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -96,20 +106,23 @@ async fn accept(gate: Arc<Gate>, listener: Listener, room: Arc<Semaphore>) {
 async fn next(
     socket: &TcpListener,
     room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(room)
         .acquire_owned()
         .await
         .expect("the semaphore is never closed");
     let (stream, _) = socket.accept().await?;
-    Ok((stream, place))
+    Ok((stream.into_std()?, place))
 }
 
-async fn welcome(gate: Arc<Gate>, role: Role, stream: TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a client is gone");
-        return;
-    }
+async fn welcome(gate: Arc<Gate>, role: Role, stream: std::net::TcpStream) {
+    let stream = match ready(stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "a client is gone");
+            return;
+        }
+    };
     match role {
         Role::Forward => forward::serve(gate, stream).await,
         Role::Transparent(original) => {
@@ -118,6 +131,12 @@ async fn welcome(gate: Arc<Gate>, role: Role, stream: TcpStream) {
             }
         }
     }
+}
+
+/// A client's connection as its worker's runtime wants it.
+fn ready(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    TcpStream::from_std(stream)
 }
 
 /// Closes idle upstream connections until the gate stops.

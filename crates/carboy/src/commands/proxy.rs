@@ -1,11 +1,13 @@
 //! `carboy proxy`: the gate alone, as a forward proxy.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result};
-use carboy_proxy::{CertificateAuthority, Gate, Listener, Role, Totals};
+use carboy_proxy::{CertificateAuthority, Gate, Listener, Role, Totals, Workers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
     let observer = refusals
         .as_ref()
         .map_or_else(|| Arc::new(Silence) as _, Refusals::observer);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let totals = runtime.block_on(async {
@@ -90,7 +92,8 @@ async fn serve(args: &ProxyArgs, gate: Arc<Gate>) -> Result<Totals> {
         socket,
         role: Role::Forward,
     };
-    carboy_proxy::serve(Arc::clone(&gate), vec![listener], end(ends)).await?;
+    let workers = Workers::start(thread::available_parallelism().map_or(1, NonZero::get))?;
+    carboy_proxy::serve(Arc::clone(&gate), vec![listener], workers, end(ends)).await?;
     reloading.abort();
     gate.evidence().close().context("cannot end the receipts")?;
     Ok(gate.totals())

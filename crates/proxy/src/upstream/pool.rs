@@ -12,6 +12,7 @@ use carboy_engine::{Permit, Target};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::Body;
@@ -40,6 +41,8 @@ struct Idle {
 pub(super) struct Connection {
     sender: SendRequest<Body>,
     address: SocketAddr,
+    /// The runtime that drives it. Used from another, each of its wakes would cross threads.
+    home: Id,
     /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -92,9 +95,11 @@ impl Pool {
         let mut shelves = self.idle.lock();
         let shelf = shelves.by_target.get_mut(permit.target())?;
         // What came back last is freshest; the sweep closes what is older than any that is taken.
-        let now = Instant::now();
+        let (now, here) = (Instant::now(), Handle::current().id());
         let place = shelf.iter().rposition(|idle| {
-            permit.addresses().contains(&idle.connection.address) && idle.is_fresh(now)
+            idle.connection.home == here
+                && permit.addresses().contains(&idle.connection.address)
+                && idle.is_fresh(now)
         })?;
         let taken = shelf.remove(place);
         shelves.count -= 1;
@@ -146,10 +151,12 @@ impl Idle {
 }
 
 impl Connection {
+    /// A connection that the calling runtime drives.
     pub(super) fn new(sender: SendRequest<Body>, address: SocketAddr) -> Self {
         Self {
             sender,
             address,
+            home: Handle::current().id(),
             alarm: None,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use carboy_engine::{Durability, Engine, Known, Policy};
 use carboy_proxy::{
     CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Interceptor,
-    Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig,
+    Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig, Workers,
 };
 use carboy_receipt::{Report, Verifier, Verify};
 use parking_lot::Mutex;
@@ -117,6 +117,7 @@ impl Stand {
         let serving = tokio::spawn(carboy_proxy::serve(
             Arc::clone(&gate),
             vec![listener],
+            Workers::here(),
             async {
                 let _ = stopped.await;
             },
