@@ -56,14 +56,27 @@ pub const READ_BYTES_MAX: usize = 256 * 1024;
 /// The streams that one h2 client connection may have open: browsers ask for 100.
 pub const H2_STREAMS_MAX: u32 = 128;
 
+/// The bytes that one h2 stream's upstream may send unread. What the engine holds of a body
+/// ([`BODY_HOLD_BYTES_MAX`]) has been read; this is one fast read beside it.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The same for all streams of one upstream connection.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How often a silent h2 peer is asked whether it is there.
+pub const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer.
+pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The open connections that one gate serves. 200 parallel ones are ordinary; each idle one costs
 /// at most 50 KiB.
 pub const CONNECTIONS_MAX: usize = 4096;
 
-/// The idle upstream connections kept for one scheme, host and port.
+/// The upstream connections kept for one scheme, host and port.
 pub const POOL_IDLE_PER_TARGET_MAX: usize = 64;
 
-/// The idle upstream connections kept in all.
+/// The upstream connections kept in all.
 pub const POOL_IDLE_MAX: usize = 512;
 
 /// How long an upstream connection is kept idle: under the 60 s at which common servers close.

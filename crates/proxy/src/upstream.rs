@@ -1,13 +1,16 @@
 //! The only module that opens outbound sockets, and only with a permit.
 
+mod lease;
 mod pool;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use carboy_engine::{Fault, Host, Permit, Scheme};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use carboy_wire::http::Protocol;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,17 +20,23 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::http::Body;
 use crate::limits::{
-    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX,
+    CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, H2_CONNECTION_WINDOW_BYTES, H2_PING_INTERVAL,
+    H2_PING_TIMEOUT, H2_STREAM_WINDOW_BYTES, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX,
     TLS_HANDSHAKE_TIMEOUT,
 };
 use crate::roots;
-use pool::{Connection, Pool};
-pub(crate) use pool::{Lease, SendError};
+use lease::{Connection, Sender};
+pub(crate) use lease::{Lease, SendError};
+use pool::Pool;
 
 /// Dials the far ends of permitted crossings.
 pub struct Upstream {
+    /// Offers HTTP/1.1.
     tls: TlsConnector,
+    /// Offers HTTP/2 as well.
+    tls_http2: TlsConnector,
     pool: Arc<Pool>,
 }
 
@@ -45,8 +54,14 @@ impl Upstream {
     /// When an extra file cannot be read, or when no root at all is found.
     pub fn new(config: &UpstreamConfig) -> Result<Self, roots::RootsError> {
         let roots = roots::load(&config.extra_authorities)?;
+        let mut config = client_config(roots)?;
+        let tls = TlsConnector::from(Arc::new(config.clone()));
+        config.alpn_protocols.insert(0, ALPN_HTTP2.to_vec());
+        // Sessions are not resumed across the two, whose choice of protocol differs.
+        config.resumption = Resumption::default();
         Ok(Self {
-            tls: TlsConnector::from(Arc::new(client_config(roots)?)),
+            tls,
+            tls_http2: TlsConnector::from(Arc::new(config)),
             pool: Arc::default(),
         })
     }
@@ -71,10 +86,18 @@ impl Upstream {
     /// # Errors
     /// As [`Upstream::tcp`], and [`Fault::UpstreamCertificate`].
     pub async fn tls(&self, permit: &Permit) -> Result<TlsStream<TcpStream>, Fault> {
+        self.tls_by(&self.tls, permit).await
+    }
+
+    async fn tls_by(
+        &self,
+        connector: &TlsConnector,
+        permit: &Permit,
+    ) -> Result<TlsStream<TcpStream>, Fault> {
         let tcp = self.tcp(permit).await?;
         let name = server_name(&permit.target().host)?;
         let target = permit.target();
-        match timeout(TLS_HANDSHAKE_TIMEOUT, self.tls.connect(name, tcp)).await {
+        match timeout(TLS_HANDSHAKE_TIMEOUT, connector.connect(name, tcp)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(tls_fault(target, &error)),
             Err(_) => Err(Fault::UpstreamTimeout(format!(
@@ -83,31 +106,72 @@ impl Upstream {
         }
     }
 
-    /// An HTTP connection for one exchange: a kept one, or a new one.
-    pub(crate) async fn lease(&self, permit: &Permit) -> Result<Lease, Fault> {
-        match self.pool.take(permit).await {
-            Some(lease) => Ok(lease),
-            None => self.dial_http(permit).await,
+    /// An HTTP connection for one exchange: a kept one, or a new one. `client` is what the client
+    /// speaks: HTTP/2 is spoken on where the upstream takes it, and never where the client does not.
+    pub(crate) async fn lease(&self, permit: &Permit, client: Protocol) -> Result<Lease, Fault> {
+        match client {
+            Protocol::Http1 => match self.pool.take(permit).await {
+                Some(lease) => Ok(lease),
+                None => self.dial_http(permit, client).await,
+            },
+            Protocol::Http2 => self.lease_http2(permit).await,
         }
     }
 
+    /// A share in the one connection to the target, which the first that comes dials for all.
+    async fn lease_http2(&self, permit: &Permit) -> Result<Lease, Fault> {
+        if let Some(lease) = self.pool.share(permit) {
+            return Ok(lease);
+        }
+        let Some(turn) = self.pool.turn(permit.target()) else {
+            return match self.pool.take(permit).await {
+                Some(lease) => Ok(lease),
+                None => self.dial_http(permit, Protocol::Http1).await,
+            };
+        };
+        let held = turn.lock().await;
+        if let Some(lease) = self.pool.share(permit) {
+            return Ok(lease);
+        }
+        let leased = self.dial_http(permit, Protocol::Http2).await;
+        drop(held);
+        leased
+    }
+
     /// A new HTTP connection. Boxed: most exchanges do not dial, and need not carry its room.
-    pub(crate) async fn dial_http(&self, permit: &Permit) -> Result<Lease, Fault> {
-        let connection = Box::pin(self.speak_http(permit)).await?;
+    pub(crate) async fn dial_http(
+        &self,
+        permit: &Permit,
+        client: Protocol,
+    ) -> Result<Lease, Fault> {
+        let connection = Box::pin(self.speak_http(permit, client)).await?;
+        if client == Protocol::Http2 {
+            self.pool.note_choice(permit.target(), &connection);
+        }
         Ok(self.pool.lease(connection, permit, false))
     }
 
-    async fn speak_http(&self, permit: &Permit) -> Result<Connection, Fault> {
+    async fn speak_http(&self, permit: &Permit, client: Protocol) -> Result<Connection, Fault> {
         match permit.target().scheme {
             Scheme::Http => {
                 let stream = self.tcp(permit).await?;
                 let address = peer(&stream, permit)?;
-                speak_http1(stream, address, permit).await
+                // A client that knows of HTTP/2 without TLS knows it of its server.
+                speak(stream, address, permit, client).await
             }
             Scheme::Https | Scheme::Tls => {
-                let stream = self.tls(permit).await?;
-                let address = peer(stream.get_ref().0, permit)?;
-                speak_http1(stream, address, permit).await
+                let connector = match client {
+                    Protocol::Http1 => &self.tls,
+                    Protocol::Http2 => &self.tls_http2,
+                };
+                let stream = self.tls_by(connector, permit).await?;
+                let (tcp, session) = stream.get_ref();
+                let address = peer(tcp, permit)?;
+                let protocol = match session.alpn_protocol() {
+                    Some(ALPN_HTTP2) => Protocol::Http2,
+                    Some(_) | None => Protocol::Http1,
+                };
+                speak(stream, address, permit, protocol).await
             }
             Scheme::Tcp | Scheme::Dns | Scheme::Mcp => Err(Fault::Unsupported(
                 "HTTP to a target that does not speak it".into(),
@@ -126,25 +190,56 @@ fn peer(stream: &TcpStream, permit: &Permit) -> Result<SocketAddr, Fault> {
     stream.peer_addr().map_err(gone)
 }
 
-async fn speak_http1<IO>(
+async fn speak<IO>(
     stream: IO,
     address: SocketAddr,
     permit: &Permit,
+    protocol: Protocol,
 ) -> Result<Connection, Fault>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error| Fault::Upstream(format!("{}: {error}", permit.target()));
+    let sender = match protocol {
+        Protocol::Http1 => speak_http1(stream).await.map(Sender::Http1),
+        Protocol::Http2 => speak_http2(stream).await.map(Sender::Http2),
+    };
+    Ok(Connection::new(sender.map_err(broken)?, address))
+}
+
+async fn speak_http1<IO>(stream: IO) -> Result<http1::SendRequest<Body>, hyper::Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new()
         .max_header_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Fault::Upstream(format!("{}: {error}", permit.target())))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "upstream connection ended");
-        }
-    });
-    Ok(Connection::new(sender, address))
+        .await?;
+    tokio::spawn(drive(connection));
+    Ok(sender)
+}
+
+async fn speak_http2<IO>(stream: IO) -> Result<http2::SendRequest<Body>, hyper::Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_TIMEOUT)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    tokio::spawn(drive(connection));
+    Ok(sender)
+}
+
+async fn drive(connection: impl Future<Output = hyper::Result<()>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "upstream connection ended");
+    }
 }
 
 fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError> {
@@ -154,7 +249,7 @@ fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError
         .map_err(roots::RootsError::Tls)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
     Ok(config)
 }
 
@@ -262,3 +357,7 @@ fn tls_fault(target: &carboy_engine::Target, error: &std::io::Error) -> Fault {
         None => Fault::Upstream(format!("{target}: {error}")),
     }
 }
+
+/// The names of the protocols in TLS (RFC 7301; RFC 9113, section 3.1).
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+const ALPN_HTTP2: &[u8] = b"h2";

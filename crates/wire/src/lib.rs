@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dns;
+pub mod grpc;
 pub mod http;
 pub mod http1;
 pub mod opening;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use ::http::HeaderMap;
 use bytes::Bytes;
 use carboy_engine::{Fault, Surface, SurfaceKind};
+use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
@@ -54,6 +55,8 @@ pub(crate) struct Inspected {
     released_bytes: usize,
     trailers: Option<HeaderMap>,
     state: State,
+    /// Follows a gRPC body's messages, each of which is whole by itself.
+    messages: Option<Messages>,
     /// Whether bytes came since the last lull.
     is_flowing: bool,
     idle: Option<Idle>,
@@ -113,9 +116,15 @@ impl Body {
         }
     }
 
-    /// Content that crosses by `pass`.
-    pub(crate) fn inspected(from: Incoming, pass: Box<Pass>, source: Source) -> Self {
+    /// Content that crosses by `pass`; its head's `headers` say what it is.
+    pub(crate) fn inspected(
+        from: Incoming,
+        pass: Box<Pass>,
+        source: Source,
+        headers: &HeaderMap,
+    ) -> Self {
         let inspected = Inspected {
+            messages: Messages::of(headers),
             from,
             source,
             pass,
@@ -224,7 +233,11 @@ impl Inspected {
         if !std::mem::take(&mut self.is_flowing) || self.held_bytes == 0 {
             return self.poll_idle(cx);
         }
-        match self.pass.lull() {
+        let looked = match &self.messages {
+            Some(messages) if messages.is_between() => self.pass.pause(),
+            Some(_) | None => self.pass.lull(),
+        };
+        match looked {
             Ok(0) => self.poll_idle(cx),
             Ok(released) => {
                 self.release(released);
@@ -269,6 +282,9 @@ impl Inspected {
         };
         let released = self.pass.push(surface)?;
         self.is_flowing = true;
+        if let Some(messages) = &mut self.messages {
+            messages.take(&bytes);
+        }
         self.held_bytes += bytes.len();
         self.held.push_back(bytes);
         self.release(released);

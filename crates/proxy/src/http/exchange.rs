@@ -100,13 +100,13 @@ impl Ask {
         }
         let form = Form::of(&self.head);
         let path = self.head.uri.path().to_owned();
-        if let Err(fault) = upstream_head(&mut self.head, &self.target, Protocol::Http1) {
-            return Err(self.pass.fail(fault));
-        }
-        let lease = match gate.upstream().lease(&permit).await {
+        let lease = match gate.upstream().lease(&permit, form.protocol).await {
             Ok(lease) => lease,
             Err(fault) => return Err(self.pass.fail(fault)),
         };
+        if let Err(fault) = upstream_head(&mut self.head, &self.target, lease.protocol()) {
+            return Err(self.pass.fail(fault));
+        }
         self.pass.dialled(lease.address());
         let asked = self.pass.asked();
         let sent = match body {
@@ -156,16 +156,26 @@ async fn send_bare(
         (_, SendError::Unsent(request, _)) if lease.is_reused() => *request,
         (_, error) => return Err(Unsent::Fault(error.into_fault(permit))),
     };
-    drop(lease);
-    let mut lease = gate
-        .upstream()
-        .dial_http(permit)
-        .await
-        .map_err(Unsent::Fault)?;
+    let mut lease = redial(gate, permit, lease).await?;
     match lease.send(retry).await {
         Ok(response) => Ok((response, Some(lease))),
         Err(error) => Err(Unsent::Fault(error.into_fault(permit))),
     }
+}
+
+/// A new connection in place of a kept one that broke. The head is made for one protocol, so
+/// another will not do.
+async fn redial(gate: &Gate, permit: &Permit, broken: Lease) -> Result<Lease, Unsent> {
+    let protocol = broken.protocol();
+    drop(broken);
+    let lease = gate.upstream().dial_http(permit, protocol).await;
+    let lease = lease.map_err(Unsent::Fault)?;
+    if lease.protocol() == protocol {
+        return Ok(lease);
+    }
+    let target = permit.target();
+    let changed = format!("{target} broke off, and then spoke another version of HTTP");
+    Err(Unsent::Fault(Fault::Upstream(changed)))
 }
 
 /// Sends a request with a body, whose crossing ends with the body.
@@ -182,7 +192,8 @@ async fn send_with_body(
         outcome: Arc::clone(&outcome),
         state,
     };
-    let mut request = Request::from_parts(head, Body::inspected(body, pass, source));
+    let body = Body::inspected(body, pass, source, &head.headers);
+    let mut request = Request::from_parts(head, body);
     loop {
         let error = match lease.send(request).await {
             Ok(response) => {
@@ -198,11 +209,7 @@ async fn send_with_body(
         match error {
             SendError::Unsent(unsent, _) if lease.is_reused() => {
                 request = *unsent;
-                lease = gate
-                    .upstream()
-                    .dial_http(permit)
-                    .await
-                    .map_err(Unsent::Fault)?;
+                lease = redial(gate, permit, lease).await?;
             }
             error => return Err(Unsent::Fault(error.into_fault(permit))),
         }
@@ -232,7 +239,7 @@ async fn answer(
         return Ok(Response::from_parts(head, Body::default()));
     }
     let is_unframed = form.is_unframed && body.size_hint().exact().is_none();
-    let mut body = Body::inspected(body, pass, Source::Upstream(lease));
+    let mut body = Body::inspected(body, pass, Source::Upstream(lease), &head.headers);
     if is_unframed {
         body.take_whole().await?;
     } else {
@@ -247,6 +254,8 @@ struct Form {
     is_head: bool,
     /// HTTP/1.0: without a length, the connection's end is the body's.
     is_unframed: bool,
+    /// What the client speaks.
+    protocol: Protocol,
 }
 
 impl Form {
@@ -254,6 +263,10 @@ impl Form {
         Self {
             is_head: head.method == Method::HEAD,
             is_unframed: head.version <= ::http::Version::HTTP_10,
+            protocol: match head.version {
+                ::http::Version::HTTP_2 => Protocol::Http2,
+                _ => Protocol::Http1,
+            },
         }
     }
 

@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::{Request, Response};
 pub use carboy_wire::http::Origin;
@@ -24,7 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) use body::Body;
 
 use crate::gate::Gate;
-use crate::limits::{CLIENT_IDLE_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX};
+use crate::limits::{
+    CLIENT_IDLE_TIMEOUT, H2_PING_INTERVAL, H2_PING_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX,
+};
 use connect::Tunnel;
 use guard::{ConnectionState, Guard};
 
@@ -155,9 +156,3 @@ async fn answer(
     response.body_mut().keep(busy);
     Ok(response)
 }
-
-/// How often a silent h2 client is asked whether it is there.
-const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How long it may take to answer.
-const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);

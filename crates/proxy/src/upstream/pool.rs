@@ -1,79 +1,86 @@
 //! Upstream HTTP connections, kept for the next permitted request to the same target.
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use ::http::{Request, Response};
 use carboy_engine::{Permit, Target};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use crate::http::Body;
-use crate::limits::{
-    POOL_IDLE_MAX, POOL_IDLE_PER_TARGET_MAX, POOL_IDLE_TIMEOUT, RESPONSE_HEAD_TIMEOUT,
-};
+use super::lease::{Connection, Lease};
+use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_PER_TARGET_MAX, POOL_IDLE_TIMEOUT};
 
-/// The idle connections, by target.
+/// The kept connections, by target.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: Mutex<Shelves>,
+    shelves: Mutex<Shelves>,
 }
 
 #[derive(Default)]
 struct Shelves {
-    by_target: HashMap<Target, Vec<Idle>>,
+    by_target: HashMap<Target, Shelf>,
     count: usize,
 }
 
-struct Idle {
+#[derive(Default)]
+struct Shelf {
+    kept: Vec<Kept>,
+    /// Held by whoever dials for HTTP/2: the others wait for that connection and share it.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Whether the target was offered HTTP/2 and chose HTTP/1.1.
+    declined_http2: bool,
+}
+
+/// An idle HTTP/1.1 connection, or an HTTP/2 connection that may be in use.
+struct Kept {
     connection: Connection,
+    /// The last use.
     since: Instant,
 }
 
-/// One connection that speaks HTTP/1.1.
-pub(super) struct Connection {
-    sender: SendRequest<Body>,
-    address: SocketAddr,
-    /// The runtime that drives it. Used from another, each of its wakes would cross threads.
-    home: Id,
-    /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
-    alarm: Option<Pin<Box<Sleep>>>,
-}
-
-/// A connection in use by one exchange. Dropped, it is closed; given back, it is kept.
-pub(crate) struct Lease {
-    connection: Connection,
-    target: Target,
-    pool: Arc<Pool>,
-    reused: bool,
-}
-
-/// Why a request got no response.
-pub(crate) enum SendError {
-    /// Not a byte of it was sent; here it is again.
-    Unsent(Box<Request<Body>>, hyper::Error),
-    /// The connection broke.
-    Broken(hyper::Error),
-    /// No answer came in time.
-    TimedOut,
-}
-
 impl Pool {
-    /// A kept connection to one of the permit's addresses, the most recently used first.
+    /// A kept HTTP/1.1 connection to one of the permit's addresses, the most recently used first.
     pub(super) async fn take(self: &Arc<Self>, permit: &Permit) -> Option<Lease> {
         loop {
             let mut connection = self.pop(permit)?;
             // Its last exchange is over, so this waits for the connection's own task at most.
-            if connection.sender.ready().await.is_ok() {
+            if connection.is_ready().await {
                 return Some(self.lease(connection, permit, true));
             }
+        }
+    }
+
+    /// A share in a kept HTTP/2 connection to one of the permit's addresses.
+    pub(super) fn share(self: &Arc<Self>, permit: &Permit) -> Option<Lease> {
+        let mut shelves = self.shelves.lock();
+        let shelf = shelves.by_target.get_mut(permit.target())?;
+        let now = Instant::now();
+        let place = shelf.place(permit, now, Connection::is_shared)?;
+        let kept = &mut shelf.kept[place];
+        kept.since = now;
+        let connection = kept.connection.share()?;
+        drop(shelves);
+        Some(self.lease(connection, permit, true))
+    }
+
+    /// The turn to dial a target for HTTP/2; none where it is known to decline that.
+    pub(super) fn turn(&self, target: &Target) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        let mut shelves = self.shelves.lock();
+        let shelf = shelves.by_target.entry(target.clone()).or_default();
+        (!shelf.declined_http2).then(|| Arc::clone(&shelf.turn))
+    }
+
+    /// Notes what a target chose that was offered HTTP/2, and keeps the connection if it can be
+    /// shared.
+    pub(super) fn note_choice(&self, target: &Target, connection: &Connection) {
+        let shared = connection.share();
+        let mut shelves = self.shelves.lock();
+        let shelf = shelves.by_target.entry(target.clone()).or_default();
+        shelf.declined_http2 = shared.is_none();
+        drop(shelves);
+        if let Some(shared) = shared {
+            self.put(target.clone(), shared);
         }
     }
 
@@ -83,34 +90,20 @@ impl Pool {
         permit: &Permit,
         reused: bool,
     ) -> Lease {
-        Lease {
+        Lease::new(
             connection,
-            target: permit.target().clone(),
-            pool: Arc::clone(self),
+            permit.target().clone(),
+            Arc::clone(self),
             reused,
-        }
+        )
     }
 
-    fn pop(&self, permit: &Permit) -> Option<Connection> {
-        let mut shelves = self.idle.lock();
-        let shelf = shelves.by_target.get_mut(permit.target())?;
-        // What came back last is freshest; the sweep closes what is older than any that is taken.
-        let (now, here) = (Instant::now(), Handle::current().id());
-        let place = shelf.iter().rposition(|idle| {
-            idle.connection.home == here
-                && permit.addresses().contains(&idle.connection.address)
-                && idle.is_fresh(now)
-        })?;
-        let taken = shelf.remove(place);
-        shelves.count -= 1;
-        Some(taken.connection)
-    }
-
-    fn put(&self, target: Target, connection: Connection) {
-        if connection.sender.is_closed() {
+    /// Keeps a connection, if there is room.
+    pub(super) fn put(&self, target: Target, connection: Connection) {
+        if connection.is_closed() {
             return;
         }
-        let mut shelves = self.idle.lock();
+        let mut shelves = self.shelves.lock();
         if shelves.count >= POOL_IDLE_MAX {
             shelves.sweep();
         }
@@ -118,8 +111,8 @@ impl Pool {
             return;
         }
         let shelf = shelves.by_target.entry(target).or_default();
-        if shelf.len() < POOL_IDLE_PER_TARGET_MAX {
-            shelf.push(Idle {
+        if shelf.kept.len() < POOL_IDLE_PER_TARGET_MAX {
+            shelf.kept.push(Kept {
                 connection,
                 since: Instant::now(),
             });
@@ -127,9 +120,38 @@ impl Pool {
         }
     }
 
-    /// Closes what was idle for too long, of any target.
+    /// Lets go of what was not used for too long, of any target.
     pub(super) fn sweep(&self) {
-        self.idle.lock().sweep();
+        self.shelves.lock().sweep();
+    }
+
+    fn pop(&self, permit: &Permit) -> Option<Connection> {
+        let mut shelves = self.shelves.lock();
+        let shelf = shelves.by_target.get_mut(permit.target())?;
+        let place = shelf.place(permit, Instant::now(), |it| !it.is_shared())?;
+        let taken = shelf.kept.remove(place);
+        shelves.count -= 1;
+        Some(taken.connection)
+    }
+}
+
+impl Shelf {
+    /// The most recently used connection that the permit and the calling runtime may use. The sweep
+    /// closes what is older than any that is taken.
+    fn place(
+        &self,
+        permit: &Permit,
+        now: Instant,
+        is_wanted: impl Fn(&Connection) -> bool,
+    ) -> Option<usize> {
+        let here: Id = Handle::current().id();
+        self.kept.iter().rposition(|kept| {
+            let connection = &kept.connection;
+            connection.home() == here
+                && is_wanted(connection)
+                && permit.addresses().contains(&connection.address())
+                && kept.is_fresh(now)
+        })
     }
 }
 
@@ -137,79 +159,15 @@ impl Shelves {
     fn sweep(&mut self) {
         let now = Instant::now();
         self.by_target.retain(|_, shelf| {
-            shelf.retain(|idle| idle.is_fresh(now));
-            !shelf.is_empty()
+            shelf.kept.retain(|kept| kept.is_fresh(now));
+            !shelf.kept.is_empty() || Arc::strong_count(&shelf.turn) > 1
         });
-        self.count = self.by_target.values().map(Vec::len).sum();
+        self.count = self.by_target.values().map(|shelf| shelf.kept.len()).sum();
     }
 }
 
-impl Idle {
+impl Kept {
     fn is_fresh(&self, now: Instant) -> bool {
-        !self.connection.sender.is_closed() && now - self.since < POOL_IDLE_TIMEOUT
-    }
-}
-
-impl Connection {
-    /// A connection that the calling runtime drives.
-    pub(super) fn new(sender: SendRequest<Body>, address: SocketAddr) -> Self {
-        Self {
-            sender,
-            address,
-            home: Handle::current().id(),
-            alarm: None,
-        }
-    }
-}
-
-/// Ready once `deadline` is past. `alarm` may be set for an earlier time.
-fn poll_late(
-    alarm: &mut Option<Pin<Box<Sleep>>>,
-    deadline: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-    while alarm.as_mut().poll(cx).is_ready() {
-        if Instant::now() >= deadline {
-            return Poll::Ready(());
-        }
-        alarm.as_mut().reset(deadline);
-    }
-    Poll::Pending
-}
-
-impl Lease {
-    /// The address that was dialled.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.connection.address
-    }
-
-    /// Whether the connection has served before, so that the upstream may have closed it.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Sends a request and waits for its response's head, at most for [`RESPONSE_HEAD_TIMEOUT`].
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let Connection { sender, alarm, .. } = &mut self.connection;
-        let deadline = Instant::now() + RESPONSE_HEAD_TIMEOUT;
-        let mut sending = pin!(sender.try_send_request(request));
-        let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
-            Poll::Ready(sent) => Poll::Ready(Some(sent)),
-            Poll::Pending => poll_late(alarm, deadline, cx).map(|()| None),
-        });
-        let sent = sent.await.ok_or(SendError::TimedOut)?;
-        sent.map_err(|mut error| match error.take_message() {
-            Some(request) => SendError::Unsent(Box::new(request), error.into_error()),
-            None => SendError::Broken(error.into_error()),
-        })
-    }
-
-    /// Keeps the connection for the next exchange.
-    pub(crate) fn give_back(self) {
-        self.pool.put(self.target, self.connection);
+        !self.connection.is_closed() && now - self.since < POOL_IDLE_TIMEOUT
     }
 }

@@ -14,6 +14,7 @@ mod evidence;
 mod exits;
 mod forward;
 mod framing;
+mod http2;
 mod intercept;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]

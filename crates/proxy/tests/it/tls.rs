@@ -35,12 +35,18 @@ impl Authority {
     }
 
     fn acceptor(&self, host: &str) -> TlsAcceptor {
+        self.acceptor_of(host, &[])
+    }
+
+    /// What proves itself as `host` and chooses the first of `alpn` that a client offers.
+    pub fn acceptor_of(&self, host: &str, alpn: &[&str]) -> TlsAcceptor {
         let leaf = self.inner.leaf(&Host::parse(host).unwrap()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(leaf)));
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 

@@ -1,0 +1,200 @@
+//! One upstream HTTP connection, and its use by one exchange.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::http::{Request, Response};
+use carboy_engine::Target;
+use carboy_wire::http::Protocol;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use tokio::runtime::{Handle, Id};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::pool::Pool;
+use crate::http::Body;
+use crate::limits::RESPONSE_HEAD_TIMEOUT;
+
+/// One connection that speaks HTTP.
+pub(super) struct Connection {
+    sender: Sender,
+    address: SocketAddr,
+    /// The runtime that drives it. Used from another, each of its wakes would cross threads.
+    home: Id,
+    /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+pub(super) enum Sender {
+    /// For one exchange at a time.
+    Http1(http1::SendRequest<Body>),
+    /// For many at once.
+    Http2(http2::SendRequest<Body>),
+}
+
+/// A connection in use by one exchange. Dropped, an HTTP/1.1 connection is closed; given back, it is
+/// kept.
+pub(crate) struct Lease {
+    connection: Connection,
+    target: Target,
+    pool: Arc<Pool>,
+    reused: bool,
+}
+
+/// Why a request got no response.
+pub(crate) enum SendError {
+    /// Not a byte of it was sent; here it is again.
+    Unsent(Box<Request<Body>>, hyper::Error),
+    /// The connection broke.
+    Broken(hyper::Error),
+    /// No answer came in time.
+    TimedOut,
+}
+
+impl Connection {
+    /// A connection that the calling runtime drives.
+    pub(super) fn new(sender: Sender, address: SocketAddr) -> Self {
+        Self {
+            sender,
+            address,
+            home: Handle::current().id(),
+            alarm: None,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn home(&self) -> Id {
+        self.home
+    }
+
+    /// Whether several exchanges may use it at once.
+    pub(super) fn is_shared(&self) -> bool {
+        self.protocol() == Protocol::Http2
+    }
+
+    /// The same connection for another exchange, if it serves several.
+    pub(super) fn share(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(sender) => Some(Self {
+                sender: Sender::Http2(sender.clone()),
+                address: self.address,
+                home: self.home,
+                alarm: None,
+            }),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Waits until it can take a request; false when it is closed.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self.sender {
+            Sender::Http1(_) => Protocol::Http1,
+            Sender::Http2(_) => Protocol::Http2,
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn new(
+        connection: Connection,
+        target: Target,
+        pool: Arc<Pool>,
+        reused: bool,
+    ) -> Self {
+        Self {
+            connection,
+            target,
+            pool,
+            reused,
+        }
+    }
+
+    /// The address that was dialled.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.connection.address
+    }
+
+    /// What the upstream speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.connection.protocol()
+    }
+
+    /// Whether the connection has served before, so that the upstream may have closed it.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends a request and waits for its response's head, at most for [`RESPONSE_HEAD_TIMEOUT`].
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let Connection { sender, alarm, .. } = &mut self.connection;
+        match sender {
+            Sender::Http1(sender) => in_time(sender.try_send_request(request), alarm).await,
+            Sender::Http2(sender) => in_time(sender.try_send_request(request), alarm).await,
+        }
+    }
+
+    /// Keeps the connection for the next exchange.
+    pub(crate) fn give_back(self) {
+        match self.connection.sender {
+            Sender::Http1(_) => self.pool.put(self.target, self.connection),
+            // The pool has it already.
+            Sender::Http2(_) => {}
+        }
+    }
+}
+
+async fn in_time(
+    sending: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+    alarm: &mut Option<Pin<Box<Sleep>>>,
+) -> Result<Response<Incoming>, SendError> {
+    let deadline = Instant::now() + RESPONSE_HEAD_TIMEOUT;
+    let mut sending = pin!(sending);
+    let sent = poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(sent) => Poll::Ready(Some(sent)),
+        Poll::Pending => poll_late(alarm, deadline, cx).map(|()| None),
+    });
+    let sent = sent.await.ok_or(SendError::TimedOut)?;
+    sent.map_err(|mut error| match error.take_message() {
+        Some(request) => SendError::Unsent(Box::new(request), error.into_error()),
+        None => SendError::Broken(error.into_error()),
+    })
+}
+
+/// Ready once `deadline` is past. `alarm` may be set for an earlier time.
+fn poll_late(
+    alarm: &mut Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    while alarm.as_mut().poll(cx).is_ready() {
+        if Instant::now() >= deadline {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(deadline);
+    }
+    Poll::Pending
+}
