@@ -6,6 +6,7 @@ use ::http::header::{ACCEPT, CONNECTION, HeaderValue};
 use ::http::{Method, Request, Response, StatusCode, request, response};
 use bytes::Bytes;
 use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
+use carboy_wire::grpc::Messages;
 use carboy_wire::http::{
     Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
     request_target, response_surfaces, upstream_head,
@@ -23,6 +24,7 @@ use crate::upstream::{Lease, SendError};
 /// Answers one request: with the upstream's response, a refusal, or the gate's own words.
 pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Response<Body> {
     let accept = request.headers().get(ACCEPT).cloned();
+    let is_grpc = Messages::of(request.headers()).is_some();
     let is_head = request.method() == Method::HEAD;
     let is_connect = request.method() == Method::CONNECT;
     let outcome = if let Some(refused) = malformed(client, &request) {
@@ -35,6 +37,10 @@ pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Res
         forward(client, request).await
     };
     outcome.unwrap_or_else(|refused| {
+        if is_grpc {
+            let answer = refusal::render_grpc(&refused.refusal, &refused.id.to_string());
+            return answer.map(Body::own);
+        }
         let mut response = refusal_response(&refused, accept.as_ref(), is_head);
         if is_connect {
             // What follows may be meant for the tunnel, so it is never read as HTTP.

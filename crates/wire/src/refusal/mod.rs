@@ -15,16 +15,19 @@
 //! where it does not care (`*/*`: a person with curl, or a library, which reads it all the same).
 //! A client that asks for HTML or plain text gets text.
 
+mod grpc;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use ::http::{HeaderName, HeaderValue, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use carboy_engine::{Locus, Reason, Refusal, Retry};
 use serde::Serialize;
+
+pub use grpc::render_grpc;
 
 /// Says `block`, so that a client can tell Carboy's answer from an upstream's.
 pub const DECISION: HeaderName = HeaderName::from_static("carboy-decision");
@@ -124,6 +127,12 @@ pub fn render(refusal: &Refusal, crossing: &str, accept: Option<&HeaderValue>) -
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    mark(headers, refusal, crossing);
+    response
+}
+
+/// What a program needs, whatever the answer looks like.
+fn mark(headers: &mut HeaderMap, refusal: &Refusal, crossing: &str) {
     headers.insert(DECISION, HeaderValue::from_static("block"));
     headers.insert(REASON, HeaderValue::from_static(refusal.reason.as_str()));
     if let Ok(id) = HeaderValue::from_str(crossing) {
@@ -132,7 +141,6 @@ pub fn render(refusal: &Refusal, crossing: &str, accept: Option<&HeaderValue>) -
     if let Retry::After(seconds) = refusal.retry {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response
 }
 
 /// [`render`] as the bytes of an HTTP/1.1 answer that ends its connection, for a client whose

@@ -141,3 +141,26 @@ fn raw_bytes_parse_as_an_answer() {
         .unwrap();
     assert_eq!(length.value, (bytes.len() - end).to_string().as_bytes());
 }
+
+#[test]
+fn a_grpc_client_gets_a_status_and_a_message() {
+    let secret = refusal(Reason::Secret, Retry::Never);
+    let response = super::render_grpc(&secret, "c-1");
+    assert_eq!(response.status(), 200);
+    let headers = response.headers();
+    assert_eq!(headers["content-type"], "application/grpc");
+    assert_eq!(headers["grpc-status"], "7");
+    assert_eq!(headers["carboy-reason"], "secret");
+    let message = headers["grpc-message"].to_str().unwrap();
+    assert!(message.starts_with("Carboy refused this: "), "{message}");
+    assert!(message.ends_with("; crossing: c-1"), "{message}");
+
+    let mut long = refusal(Reason::Budget, Retry::After(3));
+    long.message = "100 % \u{e9}\n".repeat(1000).into();
+    let response = super::render_grpc(&long, "c-1");
+    assert_eq!(response.headers()["grpc-status"], "8");
+    assert_eq!(response.headers()["retry-after"], "3");
+    let message = response.headers()["grpc-message"].to_str().unwrap();
+    assert!(message.contains("100 %25 %C3%A9%0A100"), "{message}");
+    assert!(message.len() <= 2048);
+}
