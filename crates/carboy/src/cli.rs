@@ -159,6 +159,9 @@ pub(crate) struct ProxyArgs {
     /// Which certificate authority signs: one of this run, or the kept one of `carboy ca init`
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) ca: CaChoice,
+    /// Serve HOST as if it were the far end at URL, and nothing else (repeatable)
+    #[arg(long, value_name = "HOST=URL")]
+    pub(crate) reverse: Vec<String>,
     /// The name that receipts give to the client
     #[arg(long, value_name = "NAME", default_value = "proxy")]
     pub(crate) name: String,

@@ -18,6 +18,7 @@ mod peek;
 mod record;
 mod relay;
 mod resolve;
+mod reverse;
 mod roots;
 mod socks;
 mod stream;

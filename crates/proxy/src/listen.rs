@@ -12,7 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::forward;
 use crate::gate::Gate;
+use crate::http::Backends;
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
+use crate::reverse;
 use crate::transparent::{self, OriginalDestination};
 use crate::workers::Workers;
 
@@ -29,6 +31,8 @@ pub struct Listener {
 pub enum Role {
     /// A proxy, by HTTP or SOCKS 5.
     Forward,
+    /// The far ends that its hosts stand for.
+    Reverse(Arc<Backends>),
     /// The network: connections to anywhere are redirected to it.
     Transparent(OriginalDestination),
 }
@@ -125,6 +129,7 @@ async fn welcome(gate: Arc<Gate>, role: Role, stream: std::net::TcpStream) {
     };
     match role {
         Role::Forward => forward::serve(gate, stream).await,
+        Role::Reverse(backends) => reverse::serve(gate, stream, backends).await,
         Role::Transparent(original) => {
             if let Err(error) = transparent::serve(gate, stream, &original).await {
                 tracing::warn!(%error, "where a connection was going could not be told");

@@ -84,32 +84,45 @@ fn agreed_host(hello: &ClientHello, to: &Destination) -> Result<Host, Fault> {
 }
 
 async fn intercept<IO: ClientIo>(gate: Arc<Gate>, io: IO, to: Destination) {
-    let config = match gate.interceptor().config(&to.host) {
-        Ok(config) => config,
-        Err(error) => {
-            refuse(&gate, &to, Fault::Unsupported(error.to_string()));
-            return say(io, AlertDescription::InternalError).await;
-        }
-    };
-    let handshake = TlsAcceptor::from(config).accept(io);
-    let stream = match timeout(CLIENT_HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            refuse(&gate, &to, handshake_fault(&to.host, &error));
-            return;
-        }
-        Err(_) => {
-            let limit = CLIENT_HANDSHAKE_TIMEOUT;
-            let why = format!("the client did not finish its TLS handshake in {limit:?}");
-            refuse(&gate, &to, Fault::Malformed(why));
-            return;
-        }
+    let Some(stream) = terminate(&gate, io, &to).await else {
+        return;
     };
     let origin = Origin::Fixed(to.target(Scheme::Https));
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => http::serve(gate, stream, origin, Version::Http2).await,
         Some(_) => http::serve(gate, stream, origin, Version::Http1).await,
         None => serve_unnamed(gate, stream, to, origin).await,
+    }
+}
+
+/// Ends a client's TLS with a leaf for where it goes. A handshake that does not come about is told
+/// and recorded.
+pub(crate) async fn terminate<IO: ClientIo>(
+    gate: &Arc<Gate>,
+    io: IO,
+    to: &Destination,
+) -> Option<TlsStream<IO>> {
+    let config = match gate.interceptor().config(&to.host) {
+        Ok(config) => config,
+        Err(error) => {
+            refuse(gate, to, Fault::Unsupported(error.to_string()));
+            say(io, AlertDescription::InternalError).await;
+            return None;
+        }
+    };
+    let handshake = TlsAcceptor::from(config).accept(io);
+    match timeout(CLIENT_HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            refuse(gate, to, handshake_fault(&to.host, &error));
+            None
+        }
+        Err(_) => {
+            let limit = CLIENT_HANDSHAKE_TIMEOUT;
+            let why = format!("the client did not finish its TLS handshake in {limit:?}");
+            refuse(gate, to, Fault::Malformed(why));
+            None
+        }
     }
 }
 
@@ -186,6 +199,13 @@ fn tunnel(target: &Target) -> Crossing<'_> {
         target,
         method: None,
     }
+}
+
+/// Refuses a hello whose name leads nowhere.
+pub(crate) async fn refuse_name<IO: ClientIo>(gate: &Arc<Gate>, io: IO, fault: Fault) {
+    let refused = gate.refuse(tunnel(&Target::UNKNOWN), fault);
+    tracing::debug!(crossing = %refused.id, "TLS refused");
+    say(io, AlertDescription::UnrecognisedName).await;
 }
 
 /// Records that no TLS came about.

@@ -1,4 +1,4 @@
-//! `carboy proxy`: the gate alone, as a forward proxy.
+//! `carboy proxy`: the gate alone, as a forward or a reverse proxy.
 
 use std::fs;
 use std::num::NonZero;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result};
+use carboy_proxy::http::Backends;
 use carboy_proxy::{CertificateAuthority, Gate, Listener, Role, Totals, Workers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +23,7 @@ use crate::refusals::{PlainScreen, Refusals, Silence};
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
+    let role = role(args)?;
     let choice = args.policy.policy.as_deref();
     let chosen = policies::choose(choice)?;
     policies::advise(&chosen, choice, Path::new("."));
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
             authority,
             observer,
         })?;
-        serve(args, gate).await
+        serve(args, role, gate).await
     })?;
     drop(runtime);
     if let Some(refusals) = refusals {
@@ -65,6 +67,19 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
+fn role(args: &ProxyArgs) -> Result<Role> {
+    let mut backends = Backends::default();
+    for text in &args.reverse {
+        backends
+            .add(text)
+            .with_context(|| format!("`--reverse {text}` leads nowhere"))?;
+    }
+    Ok(match backends.is_empty() {
+        true => Role::Forward,
+        false => Role::Reverse(Arc::new(backends)),
+    })
+}
+
 fn authority(choice: CaChoice, state: &Path) -> Result<CertificateAuthority> {
     match choice {
         CaChoice::Ephemeral => Ok(CertificateAuthority::generate()?),
@@ -72,7 +87,7 @@ fn authority(choice: CaChoice, state: &Path) -> Result<CertificateAuthority> {
     }
 }
 
-async fn serve(args: &ProxyArgs, gate: Arc<Gate>) -> Result<Totals> {
+async fn serve(args: &ProxyArgs, role: Role, gate: Arc<Gate>) -> Result<Totals> {
     // The handlers come before the address is told, so that whoever reads it may signal at once.
     let hangups = signal(SignalKind::hangup())?;
     let ends = (
@@ -88,10 +103,7 @@ async fn serve(args: &ProxyArgs, gate: Arc<Gate>) -> Result<Totals> {
     }
     let choice = args.policy.policy.clone();
     let reloading = tokio::spawn(reload_on(hangups, choice, Arc::clone(&gate)));
-    let listener = Listener {
-        socket,
-        role: Role::Forward,
-    };
+    let listener = Listener { socket, role };
     let workers = Workers::start(thread::available_parallelism().map_or(1, NonZero::get))?;
     carboy_proxy::serve(Arc::clone(&gate), vec![listener], workers, end(ends)).await?;
     reloading.abort();

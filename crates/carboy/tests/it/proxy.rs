@@ -163,6 +163,44 @@ fn socks_is_spoken_on_the_same_port() {
 }
 
 #[test]
+fn a_reverse_proxy_stands_for_the_far_end() {
+    let place = Place::new(Who::Me);
+    let world = World::over_tls(&place.path(""));
+    let url = world.url("/hello");
+    let mut options = world.options(&place);
+    let backend = format!("127.0.0.1={}", url.trim_end_matches("/hello"));
+    options.extend(["--reverse".to_owned(), backend]);
+    let proxy = Proxy::start(&place, &options);
+    let curl = |host: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "20", "-H", host]);
+        curl.arg(format!("{}/hello", proxy.url)).output().unwrap()
+    };
+    assert_eq!(stdout(&curl("X-Any: thing")), "hello from outside");
+    let answer = stdout(&curl("Host: other.test"));
+    assert!(
+        answer.contains("\"reason\": \"target_mismatch\""),
+        "{answer}"
+    );
+
+    let mut command = place.carboy();
+    command.args([
+        "proxy",
+        "--listen",
+        "127.0.0.1:0",
+        "--reverse",
+        "a.test=https://b.test/v1",
+    ]);
+    let output = command.output().unwrap();
+    expect_code(&output, 2);
+    assert!(
+        stderr(&output).contains("without a path"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn a_directory_of_receipts_misses_no_log() {
     let place = Place::new(Who::Me);
     let world = World::over_http(&place.path(""));

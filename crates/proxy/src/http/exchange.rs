@@ -8,7 +8,7 @@ use bytes::Bytes;
 use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::{
-    Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
+    Facing, Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
     request_target, response_surfaces, upstream_head,
 };
 use carboy_wire::refusal;
@@ -57,12 +57,29 @@ async fn forward(client: &Client, request: Request<Incoming>) -> Result<Response
     let gate = &client.gate;
     let target = request_target(&head, &client.origin)
         .map_err(|fault| refuse(client, Some(&head.method), fault))?;
+    let facing = facing(client, &head, &target)?;
     let ask = Ask::open(gate, head, target)?;
-    if body.is_end_stream() {
-        return ask.cross(gate, None).await;
+    let body = (!body.is_end_stream()).then(|| (body, Arc::clone(&client.state)));
+    let mut response = ask.cross(gate, body).await?;
+    if let Some(facing) = facing {
+        facing.rename(response.headers_mut());
     }
-    let source = Arc::clone(&client.state);
-    ask.cross(gate, Some((body, source))).await
+    Ok(response)
+}
+
+/// How the client of a reverse proxy knows the far end.
+fn facing(
+    client: &Client,
+    head: &request::Parts,
+    target: &Target,
+) -> Result<Option<Facing>, Refused> {
+    let Origin::Reverse { scheme, .. } = client.origin else {
+        return Ok(None);
+    };
+    let facing = Facing::of(head, target, scheme);
+    facing
+        .map(Some)
+        .map_err(|fault| refuse(client, Some(&head.method), fault))
 }
 
 /// A request whose head was inspected.
@@ -292,7 +309,7 @@ fn malformed(client: &Client, request: &Request<Incoming>) -> Option<Refused> {
 /// Opens and refuses a crossing whose target may not be known.
 pub(crate) fn refuse(client: &Client, method: Option<&Method>, fault: Fault) -> Refused {
     let target = match &client.origin {
-        Origin::Forward => &Target::UNKNOWN,
+        Origin::Forward | Origin::Reverse { .. } => &Target::UNKNOWN,
         Origin::Fixed(target) => target,
     };
     let crossing = Crossing {

@@ -13,7 +13,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use ::http::{Request, Response};
-pub use carboy_wire::http::Origin;
+pub use carboy_wire::http::{BackendError, Backends, Origin};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;

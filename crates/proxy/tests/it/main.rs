@@ -19,6 +19,7 @@ mod intercept;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
+mod reverse;
 mod socks;
 mod streams;
 mod support;

@@ -8,6 +8,7 @@
 //! Fragments are neither: the `http` crate drops them as it parses, and they are never sent.
 
 mod forward;
+mod reverse;
 mod surfaces;
 mod target;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use forward::{
     Protocol, check_response, check_upgrade, downstream_head, filter_accept_encoding,
     strip_hop_by_hop, upstream_head,
 };
+pub use reverse::{BackendError, Backends, Facing};
 pub use surfaces::{request_surfaces, response_surfaces, trailer_surfaces};
 pub(crate) use target::parse_host;
 pub use target::{Origin, absolute_url, connect_target, request_target};

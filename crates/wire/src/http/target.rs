@@ -2,11 +2,14 @@
 //! section 8.3.1).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use ::http::header::HOST;
 use ::http::request::Parts;
 use ::http::{Method, Version};
 use carboy_engine::{Fault, Host, Scheme, Target};
+
+use super::Backends;
 
 /// How the target of a request is learnt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,13 @@ pub enum Origin {
     /// From before the request: a `CONNECT`, an SNI or an original destination. `Host` or
     /// `:authority` must name the same host and port.
     Fixed(Target),
+    /// By the host that the request names, which stands for a far end: a reverse proxy's client.
+    Reverse {
+        /// Which host leads where.
+        backends: Arc<Backends>,
+        /// What the client speaks.
+        scheme: Scheme,
+    },
 }
 
 /// The target of a request other than `CONNECT`.
@@ -43,6 +53,7 @@ pub fn request_target(head: &Parts, origin: &Origin) -> Result<Target, Fault> {
             check_fixed(head, known)?;
             Ok(known.clone())
         }
+        Origin::Reverse { backends, .. } => backends.route(head),
     }
 }
 
@@ -120,7 +131,7 @@ pub(super) fn host_text(head: &Parts) -> &str {
 }
 
 /// The target in the request line, or in `:scheme` and `:authority`, if it is in absolute form.
-fn absolute_target(head: &Parts) -> Result<Option<Target>, Fault> {
+pub(super) fn absolute_target(head: &Parts) -> Result<Option<Target>, Fault> {
     let (scheme, authority) = match (head.uri.scheme_str(), head.uri.authority()) {
         (Some(scheme), Some(authority)) => (scheme, authority),
         (None, None) => return Ok(None),
@@ -170,7 +181,7 @@ fn check_fixed(head: &Parts, known: &Target) -> Result<(), Fault> {
 }
 
 /// The one `Host` header's text, if there is one.
-fn host_header(head: &Parts) -> Result<Option<&str>, Fault> {
+pub(super) fn host_header(head: &Parts) -> Result<Option<&str>, Fault> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let Some(host) = hosts.next() else {
         return Ok(None);
@@ -213,7 +224,7 @@ fn mismatch(known: &Target, source: &str, says: &str) -> Fault {
     }
 }
 
-fn malformed(what: &str) -> Fault {
+pub(super) fn malformed(what: &str) -> Fault {
     Fault::Malformed(what.into())
 }
 
@@ -226,7 +237,7 @@ pub(crate) fn parse_host(text: &str) -> Result<Host, Fault> {
 }
 
 /// Splits `host`, `host:port` or `[v6]:port` (RFC 3986, section 3.2), refusing userinfo.
-fn split_authority(text: &str) -> Result<(&str, Option<u16>), Fault> {
+pub(super) fn split_authority(text: &str) -> Result<(&str, Option<u16>), Fault> {
     if text.contains('@') {
         return Err(malformed("userinfo in the target"));
     }
@@ -252,7 +263,7 @@ fn split_authority(text: &str) -> Result<(&str, Option<u16>), Fault> {
     }
 }
 
-fn default_port(scheme: Scheme) -> Option<u16> {
+pub(super) fn default_port(scheme: Scheme) -> Option<u16> {
     match scheme {
         Scheme::Http => Some(80),
         Scheme::Https => Some(443),
