@@ -44,4 +44,5 @@ pub use rules::{Origin, Rule, RuleDirection};
 pub use scan::Probe;
 pub use scan::{BudgetSpent, FileFinding, FileScan, FileScanner};
 pub use session::Session;
-pub use verdict::{Decision, Digest, Fault, Permit, Reason, Refusal, Retry, Verdict};
+pub use verdict::{Decision, Digest, Fault, Objection, Permit, Reason, Refusal, Retry, Verdict};
+pub use views::folded_name;

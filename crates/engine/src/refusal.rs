@@ -7,10 +7,11 @@ use crate::crossing::{Direction, SurfaceKind, Target};
 use crate::decide::Astray;
 use crate::finding::{Class, Finding};
 use crate::host::HostPattern;
+use crate::inspection::shown_name;
 use crate::policy::{DAY_SECONDS, day_of};
 use crate::rules::{Origin, Rule};
 use crate::session::OverLimit;
-use crate::verdict::{Fault, Reason, Refusal, Retry};
+use crate::verdict::{Fault, Objection, Reason, Refusal, Retry};
 
 /// How long the exemption that a remedy proposes lasts.
 const EXEMPTION_DAYS: u64 = 30;
@@ -372,6 +373,51 @@ pub(crate) fn fault(fault: &Fault, named: Named<'_>) -> Refusal {
         retry,
         ..refusal(reason, "", message, remedy.to_owned())
     }
+}
+
+/// What a protocol's state tells against content. A tool's name is shown as far as it is a plain word.
+pub(crate) fn objection(objection: &Objection, named: Named<'_>) -> Refusal {
+    let host = named.host();
+    let shown = |tool: &str| match shown_name(tool.as_bytes()) {
+        name if name.is_empty() => "with an unusual name".to_owned(),
+        name => format!("`{name}`"),
+    };
+    let (reason, message, remedy) = match objection {
+        Objection::Unsolicited => (
+            Reason::Unsolicited,
+            format!("an answer that nobody asked for, to or from {host}"),
+            "mend what sends it: each request is answered once, under its own id".to_owned(),
+        ),
+        Objection::ToolUnlisted { tool } => (
+            Reason::ToolUnlisted,
+            format!(
+                "a call of the tool {}, which {host} does not list",
+                shown(tool)
+            ),
+            "call a tool that the server lists; no policy allows another".to_owned(),
+        ),
+        Objection::ToolChanged { tool } => (
+            Reason::ToolChanged,
+            format!("the tool {} of {host} is not what it was", shown(tool)),
+            format!(
+                "see the change with `carboy mcp tools diff {host}`, and if it is right, \
+                 `carboy mcp tools accept {host}`"
+            ),
+        ),
+        Objection::ToolLookalike { tool, like, server } => {
+            let of = server.as_deref().unwrap_or(&host);
+            (
+                Reason::ToolLookalike,
+                format!(
+                    "the tool {} of {host} passes for {} of {of}",
+                    shown(tool),
+                    shown(like)
+                ),
+                format!("rename one of them, or serve {host} without the other"),
+            )
+        }
+    };
+    refusal(reason, "", message, remedy)
 }
 
 pub(crate) fn no_address(named: Named<'_>) -> Refusal {

@@ -88,6 +88,14 @@ pub enum Reason {
     Dropped,
     /// The receipt could not be written.
     Evidence,
+    /// An answer that nobody asked for.
+    Unsolicited,
+    /// A call of a tool that its server never offered.
+    ToolUnlisted,
+    /// A tool that is no longer what it was when it was first seen.
+    ToolChanged,
+    /// A tool whose name passes for another's.
+    ToolLookalike,
 }
 
 impl Reason {
@@ -114,6 +122,10 @@ impl Reason {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Dropped => "dropped",
             Self::Evidence => "evidence",
+            Self::Unsolicited => "unsolicited",
+            Self::ToolUnlisted => "tool_unlisted",
+            Self::ToolChanged => "tool_changed",
+            Self::ToolLookalike => "tool_lookalike",
         }
     }
 }
@@ -155,6 +167,32 @@ pub enum Fault {
     Dropped,
     /// The receipt could not be written.
     Evidence(String),
+}
+
+/// What a protocol's own state tells against content that is well formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// An answer to what was never asked, or was answered before.
+    Unsolicited,
+    /// A call of a tool that the server does not offer.
+    ToolUnlisted {
+        /// The tool's name.
+        tool: Box<str>,
+    },
+    /// A tool's definition is not the one that was first seen, or was accepted since.
+    ToolChanged {
+        /// The tool's name.
+        tool: Box<str>,
+    },
+    /// A tool's name is another's, or reads like it.
+    ToolLookalike {
+        /// The tool's name.
+        tool: Box<str>,
+        /// The other's.
+        like: Box<str>,
+        /// The server that offers the other, where it is not this one.
+        server: Option<Box<str>>,
+    },
 }
 
 /// Proof of an allowing judgement, carrying the pinned addresses.

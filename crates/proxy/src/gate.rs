@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
-    Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Permit, Question,
-    Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind, Target, Time, TlsAction, Verdict,
+    Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Objection, Permit,
+    Question, Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind, Target, Time, TlsAction,
+    Verdict,
 };
 
 use carboy_receipt::{HostCut, Withhold};
@@ -364,20 +365,30 @@ impl Pass {
             }
             SurfaceKind::Path => self.path = Some(String::from_utf8_lossy(next.bytes).into()),
             SurfaceKind::Tool => self.path = Some(self.path_of_tool(next.bytes)),
+            SurfaceKind::Argument | SurfaceKind::Message | SurfaceKind::Definition => {
+                self.bytes += next.bytes.len() as u64;
+            }
             SurfaceKind::Host
             | SurfaceKind::Url
             | SurfaceKind::Query
             | SurfaceKind::Header
             | SurfaceKind::Trailer
-            | SurfaceKind::Argument
-            | SurfaceKind::Call
-            | SurfaceKind::Message
-            | SurfaceKind::Definition => {}
+            | SurfaceKind::Call => {}
         }
         let now = self.now;
         let (gate, inspection) = self.inspection()?;
         let step = inspection.push(next, &gate.session, now);
         self.take_step(step)
+    }
+
+    /// Says what the protocol's own state tells against the crossing.
+    ///
+    /// # Errors
+    /// The refusal, unless the policy only audits.
+    pub fn object(&mut self, objection: &Objection) -> Result<(), Refused> {
+        let (_, inspection) = self.inspection()?;
+        let step = inspection.object(objection);
+        self.take_step(step).map(|_| ())
     }
 
     /// Says that no more of a body is at hand just now. Returns how many held bytes may go on.

@@ -418,7 +418,7 @@ impl Inspection {
 }
 
 /// A surface's name as a finding may repeat it: empty where it could be content.
-pub(super) fn shown_name(name: &[u8]) -> String {
+pub(crate) fn shown_name(name: &[u8]) -> String {
     let plain = |b: &u8| {
         b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']' | b'/')
     };

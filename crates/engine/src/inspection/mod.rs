@@ -16,7 +16,7 @@ use crate::crossing::{
     Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time,
 };
 use crate::decide::{Bench, Docket, Home};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::host::Host;
 use crate::known::{Known, Values};
 use crate::policy::{Mode, Policy};
@@ -25,9 +25,10 @@ use crate::refusal::{self, Named};
 use crate::rules::Rule;
 use crate::scan::{Budget, Scanner, Stream};
 use crate::session::{Meter, Session};
-use crate::verdict::{Fault, Permit, Verdict};
+use crate::verdict::{Fault, Objection, Permit, Verdict};
 
 use clean::Clean;
+pub(crate) use content::shown_name;
 use joined::Joined;
 use pieces::Held;
 
@@ -258,6 +259,15 @@ impl Inspection {
         }
         let Answer::Addresses(addresses) = answer;
         self.pin(&addresses)
+    }
+
+    /// Hears what the protocol's own state tells against the crossing.
+    pub fn object(&mut self, objection: &Objection) -> Step {
+        if !self.is_stopped() {
+            let refusal = refusal::objection(objection, self.named());
+            self.docket.refuse(Severity::High, refusal);
+        }
+        self.step(Step::Release(0))
     }
 
     /// What has been seen so far.

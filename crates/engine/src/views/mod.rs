@@ -18,6 +18,7 @@ mod sample;
 mod wide;
 
 pub(crate) use clue::{Clue, ClueKind};
+pub use plain::folded_name;
 pub(crate) use respell::swap_case;
 pub(crate) use runs::{is_encoding_byte, token_runs};
 

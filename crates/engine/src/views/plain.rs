@@ -407,6 +407,20 @@ fn decode(rest: &[u8]) -> Option<(char, usize)> {
     Some((char::from_u32(code).filter(|_| is_shortest)?, width))
 }
 
+/// A name as it looks: confusable letters as ASCII (UTS 39), what is invisible left out, in lower
+/// case. Two names that are the same in it pass for each other.
+pub fn folded_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        match folded(c) {
+            Some(text) => out.push_str(text),
+            None if c.is_ascii_control() => {}
+            None => out.push(c),
+        }
+    }
+    out.to_lowercase()
+}
+
 fn folded(c: char) -> Option<&'static str> {
     let code = c as usize;
     let entry = (PAGES[code >> 8] as usize) << 8 | code & 0xff;

@@ -175,7 +175,11 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::Entropy
         | Reason::Shape
         | Reason::Opaque
-        | Reason::InspectionBudget => StatusCode::FORBIDDEN,
+        | Reason::InspectionBudget
+        | Reason::Unsolicited
+        | Reason::ToolUnlisted
+        | Reason::ToolChanged
+        | Reason::ToolLookalike => StatusCode::FORBIDDEN,
         Reason::Budget => StatusCode::TOO_MANY_REQUESTS,
         Reason::Malformed => StatusCode::BAD_REQUEST,
         Reason::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,

@@ -1,0 +1,395 @@
+//! Tools as their server defines them, and whether they are what they were.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use carboy_engine::{Objection, folded_name};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::json::{Node, Value};
+use super::message::{Flaw, Message, check_case};
+
+/// Tools of one server. Large servers offer some two hundred.
+pub const TOOLS_MAX: usize = 10_000;
+
+/// One tool of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: Box<str>,
+    /// All that its server says of it: title, description, schemas, annotations and whatever else.
+    pub definition: serde_json::Value,
+}
+
+/// A page of a server's list of tools.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The tools, in the server's order.
+    pub tools: Vec<Tool>,
+    /// Where the next page is, if there is one.
+    pub next: Option<Box<str>>,
+}
+
+/// The SHA-256 of a definition's canonical form (RFC 8785).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// What a person has accepted of one server's tools. It is kept over sessions.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// The definitions that were seen first, or accepted since, by name.
+    pub tools: BTreeMap<String, serde_json::Value>,
+    /// Definitions that the server offered instead, and that were refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, serde_json::Value>,
+}
+
+/// What another server offers.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// The server's name.
+    pub server: Box<str>,
+    /// Its tools' names.
+    pub tools: Vec<String>,
+}
+
+/// The tools of one connection to a server, beside what is kept of it.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    baseline: Baseline,
+    /// What was offered in this session and not refused.
+    listed: HashSet<Box<str>>,
+    /// The same names as they look.
+    looks: HashMap<String, Box<str>>,
+    /// What other servers' names look like, where a letter is not ASCII on either side.
+    neighbours: HashMap<String, (Box<str>, Box<str>)>,
+}
+
+impl Page {
+    /// Reads the result of a request for tools.
+    ///
+    /// # Errors
+    /// When it is no list of named tools.
+    pub fn read(message: &Message<'_>) -> Result<Self, Flaw> {
+        let result = message.node.member("result").ok_or(Flaw::Tools)?;
+        check_case(result.members().ok_or(Flaw::Tools)?, &["tools"])?;
+        let items = result.member("tools").and_then(Node::items);
+        let items = items.filter(|items| items.len() <= TOOLS_MAX);
+        let tools = items.ok_or(Flaw::Tools)?.iter().map(Tool::read);
+        Ok(Self {
+            tools: tools.collect::<Result<_, _>>()?,
+            next: result
+                .member("nextCursor")
+                .and_then(Node::text)
+                .map(Into::into),
+        })
+    }
+}
+
+impl Tool {
+    fn read(node: &Node<'_>) -> Result<Self, Flaw> {
+        check_case(node.members().ok_or(Flaw::Tools)?, &["name"])?;
+        let name = node.member("name").and_then(Node::text);
+        Ok(Self {
+            name: name.ok_or(Flaw::Tools)?.into(),
+            definition: value(node),
+        })
+    }
+}
+
+impl Fingerprint {
+    /// The fingerprint of a definition.
+    pub fn of(definition: &serde_json::Value) -> Self {
+        let canonical = serde_json_canonicalizer::to_vec(definition);
+        let canonical = canonical.expect("a value of strings and finite numbers has a form");
+        Self(Sha256::digest(canonical).into())
+    }
+}
+
+/// 64 hexadecimal digits.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl Baseline {
+    /// Takes what was refused for what is right.
+    pub fn accept(&mut self) {
+        self.tools.append(&mut self.changed);
+    }
+}
+
+impl Catalogue {
+    /// A connection's catalogue, with what is kept of the server and of others.
+    pub fn new(baseline: Baseline, neighbours: &[Neighbour]) -> Self {
+        let mut catalogue = Self {
+            baseline,
+            ..Self::default()
+        };
+        for neighbour in neighbours {
+            for tool in &neighbour.tools {
+                let entry = (neighbour.server.clone(), tool.as_str().into());
+                catalogue.neighbours.insert(folded_name(tool), entry);
+            }
+        }
+        catalogue
+    }
+
+    /// What is kept of the server.
+    pub fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// Takes what is kept of the server anew: a person may have accepted a change since.
+    pub fn refresh(&mut self, baseline: Baseline) {
+        self.baseline = baseline;
+    }
+
+    /// What is wrong with a page of tools, if anything. Nothing is taken over yet.
+    pub fn judge(&self, tools: &[Tool]) -> Option<Objection> {
+        let mut looks: HashMap<String, &Tool> = HashMap::new();
+        for tool in tools {
+            if let Some(like) = self.lookalike(tool, &mut looks) {
+                return Some(like);
+            }
+            if self.is_changed(tool) {
+                let tool = tool.name.clone();
+                return Some(Objection::ToolChanged { tool });
+            }
+        }
+        None
+    }
+
+    /// Takes a page over that was let pass. Returns whether the baseline has new tools.
+    pub fn adopt(&mut self, tools: &[Tool]) -> bool {
+        let mut has_grown = false;
+        for tool in tools {
+            if self.listed.len() >= TOOLS_MAX {
+                break;
+            }
+            self.listed.insert(tool.name.clone());
+            self.looks
+                .insert(folded_name(&tool.name), tool.name.clone());
+            if !self.baseline.tools.contains_key(&*tool.name) {
+                let definition = tool.definition.clone();
+                self.baseline
+                    .tools
+                    .insert(tool.name.to_string(), definition);
+                has_grown = true;
+            }
+        }
+        has_grown
+    }
+
+    /// Keeps the definitions of a page that differ from what is known, so that a person can look
+    /// at them. Returns whether any is new.
+    pub fn note_changes(&mut self, tools: &[Tool]) -> bool {
+        let mut is_new = false;
+        for tool in tools {
+            if !self.is_changed(tool) {
+                continue;
+            }
+            self.listed.remove(&tool.name);
+            let changed = &mut self.baseline.changed;
+            let before = changed.insert(tool.name.to_string(), tool.definition.clone());
+            is_new |= before.as_ref() != Some(&tool.definition);
+        }
+        is_new
+    }
+
+    /// Whether a tool has been offered in this session.
+    pub fn is_listed(&self, tool: &str) -> bool {
+        self.listed.contains(tool)
+    }
+
+    /// What is wrong with a call of a tool, if anything.
+    pub fn judge_call(&self, tool: &str) -> Option<Objection> {
+        let name = tool.into();
+        if self.is_listed(tool) {
+            None
+        } else if self.baseline.changed.contains_key(tool) {
+            Some(Objection::ToolChanged { tool: name })
+        } else {
+            Some(Objection::ToolUnlisted { tool: name })
+        }
+    }
+
+    fn is_changed(&self, tool: &Tool) -> bool {
+        let known = self.baseline.tools.get(&*tool.name);
+        known.is_some_and(|known| Fingerprint::of(known) != Fingerprint::of(&tool.definition))
+    }
+
+    fn lookalike<'a>(
+        &self,
+        tool: &'a Tool,
+        looks: &mut HashMap<String, &'a Tool>,
+    ) -> Option<Objection> {
+        let look = folded_name(&tool.name);
+        let alike = |like: &str, server: Option<&Box<str>>| Objection::ToolLookalike {
+            tool: tool.name.clone(),
+            like: like.into(),
+            server: server.cloned(),
+        };
+        if let Some(like) = self.looks.get(&look).filter(|like| **like != tool.name) {
+            return Some(alike(like, None));
+        }
+        if let Some((server, like)) = self.neighbours.get(&look) {
+            let has_other_letters = !like.is_ascii() || !tool.name.is_ascii();
+            if *like != tool.name && has_other_letters {
+                return Some(alike(like, Some(server)));
+            }
+        }
+        let before = looks.insert(look, tool)?;
+        (before != tool).then(|| alike(&before.name, None))
+    }
+}
+
+/// A value as another library knows it.
+fn value(node: &Node<'_>) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(is_true) => (*is_true).into(),
+        // What no double can hold is kept as it is written.
+        Value::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| (*text).into()),
+        Value::Text(text) => text.as_ref().into(),
+        Value::List(items) => items.iter().map(value).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, node)| (name.to_string(), value(node)))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Baseline, Catalogue, Neighbour, Page, Tool};
+    use crate::mcp::message::{Flaw, Frame};
+    use carboy_engine::Objection;
+
+    fn page(tools: &str) -> Result<Page, Flaw> {
+        let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"tools\":{tools}}}}}");
+        let mut frame = Frame::parse(text.as_bytes()).expect("JSON");
+        Page::read(&frame.messages.remove(0).expect("a message"))
+    }
+
+    fn tools(tools: &str) -> Vec<Tool> {
+        page(tools).expect("a page").tools
+    }
+
+    #[test]
+    fn all_of_a_definition_counts_and_its_spelling_does_not() {
+        let first = tools(r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"}}]"#);
+        let mut catalogue = Catalogue::default();
+        assert_eq!(catalogue.judge(&first), None);
+        assert!(catalogue.adopt(&first));
+        let same = r#"[ {"inputSchema":{"y":"\u00e9","x":1.0},"name":"a", "description":"d"} ]"#;
+        assert_eq!(catalogue.judge(&tools(same)), None);
+        assert!(!catalogue.adopt(&tools(same)));
+        for other in [
+            r#"[{"name":"a","description":"D","inputSchema":{"x":1,"y":"é"}}]"#,
+            r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é","z":0}}]"#,
+            r#"[{"name":"a","title":"t","description":"d","inputSchema":{"x":1,"y":"é"}}]"#,
+            r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"},"annotations":{"readOnlyHint":true}}]"#,
+            r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"},"outputSchema":{}}]"#,
+            r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"},"_meta":{"k":1}}]"#,
+        ] {
+            let changed = Some(Objection::ToolChanged { tool: "a".into() });
+            assert_eq!(catalogue.judge(&tools(other)), changed, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_refused_until_it_is_accepted() {
+        let (old, new) = (
+            tools(r#"[{"name":"a","description":"old"}]"#),
+            tools(r#"[{"name":"a","description":"new"}]"#),
+        );
+        let changed = Some(Objection::ToolChanged { tool: "a".into() });
+        let mut catalogue = Catalogue::default();
+        catalogue.adopt(&old);
+        for _ in 0..3 {
+            assert_eq!(catalogue.judge(&new), changed);
+            catalogue.note_changes(&new);
+            assert_eq!(catalogue.judge_call("a"), changed);
+        }
+        let mut kept = catalogue.baseline().clone();
+        assert_eq!(Catalogue::new(kept.clone(), &[]).judge(&new), changed);
+        kept.accept();
+        let mut next = Catalogue::new(kept, &[]);
+        assert_eq!(next.judge(&new), None);
+        next.adopt(&new);
+        assert_eq!(next.judge_call("a"), None);
+        assert_eq!(next.judge(&old), changed);
+    }
+
+    #[test]
+    fn what_was_never_listed_cannot_be_called() {
+        let mut catalogue = Catalogue::default();
+        let unlisted = Some(Objection::ToolUnlisted { tool: "b".into() });
+        catalogue.adopt(&tools(r#"[{"name":"a"}]"#));
+        assert_eq!(catalogue.judge_call("a"), None);
+        assert_eq!(catalogue.judge_call("b"), unlisted);
+        // What was listed in another session must be listed again.
+        let next = Catalogue::new(catalogue.baseline().clone(), &[]);
+        assert!(next.judge_call("a").is_some());
+    }
+
+    #[test]
+    fn names_that_pass_for_others_are_seen() {
+        let mut catalogue = Catalogue::new(
+            Baseline::default(),
+            &[Neighbour {
+                server: "files".into(),
+                tools: vec!["read_file".into(), "search".into()],
+            }],
+        );
+        catalogue.adopt(&tools(r#"[{"name":"send"}]"#));
+        let cases: &[(&str, Option<(&str, Option<&str>)>)] = &[
+            (r#"[{"name":"send"}]"#, None),
+            (r#"[{"name":"search"},{"name":"Search2"}]"#, None),
+            // Cyrillic e.
+            ("[{\"name\":\"s\u{435}nd\"}]", Some(("send", None))),
+            ("[{\"name\":\"se\u{200b}nd\"}]", Some(("send", None))),
+            (r#"[{"name":"SEND"}]"#, Some(("send", None))),
+            (
+                r#"[{"name":"x"},{"name":"x","title":"y"}]"#,
+                Some(("x", None)),
+            ),
+            (r#"[{"name":"x"},{"name":"x"}]"#, None),
+            (
+                "[{\"name\":\"r\u{435}ad_file\"}]",
+                Some(("read_file", Some("files"))),
+            ),
+            (r#"[{"name":"Read_File"}]"#, None),
+        ];
+        for (list, expected) in cases {
+            let found = catalogue
+                .judge(&tools(list))
+                .map(|objection| match objection {
+                    Objection::ToolLookalike { like, server, .. } => (like, server),
+                    other => panic!("{list}: {other:?}"),
+                });
+            let found = found
+                .as_ref()
+                .map(|(like, server)| (&**like, server.as_deref()));
+            assert_eq!(found, *expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_without_names_are_refused() {
+        for list in [r#"{}"#, r#"[1]"#, r#"[{}]"#, r#"[{"name":1}]"#] {
+            assert_eq!(page(list), Err(Flaw::Tools), "{list}");
+        }
+        assert_eq!(page(r#"[{"name":"a","Name":"b"}]"#), Err(Flaw::Case));
+    }
+}
