@@ -368,6 +368,12 @@ pub(crate) fn fault(fault: &Fault, named: Named<'_>) -> Refusal {
             "make the state directory writable; nothing crosses without a receipt",
             Retry::Maybe,
         ),
+        Fault::State(why) => (
+            Reason::State,
+            format!("what is kept over sessions could not be read or written: {why}"),
+            "mend the file, or make the state directory writable",
+            Retry::Never,
+        ),
     };
     Refusal {
         retry,

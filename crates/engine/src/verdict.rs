@@ -88,6 +88,8 @@ pub enum Reason {
     Dropped,
     /// The receipt could not be written.
     Evidence,
+    /// What is kept over sessions could not be read or written.
+    State,
     /// An answer that nobody asked for.
     Unsolicited,
     /// A call of a tool that its server never offered.
@@ -122,6 +124,7 @@ impl Reason {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Dropped => "dropped",
             Self::Evidence => "evidence",
+            Self::State => "state",
             Self::Unsolicited => "unsolicited",
             Self::ToolUnlisted => "tool_unlisted",
             Self::ToolChanged => "tool_changed",
@@ -167,6 +170,8 @@ pub enum Fault {
     Dropped,
     /// The receipt could not be written.
     Evidence(String),
+    /// What is kept over sessions could not be read or written.
+    State(String),
 }
 
 /// What a protocol's own state tells against content that is well formed.

@@ -13,6 +13,7 @@ pub mod http;
 mod interceptor;
 pub mod limits;
 mod listen;
+pub mod mcp;
 mod names;
 mod peek;
 mod record;

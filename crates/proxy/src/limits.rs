@@ -104,3 +104,17 @@ pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often it looks.
 pub const SETTLE_PAUSE: Duration = Duration::from_millis(2);
+
+/// The messages that wait for one side of an MCP connection to take them; past it, the other side
+/// waits. Servers send progress in bursts.
+pub const MCP_QUEUE_MESSAGES: usize = 64;
+
+/// The most that one read from an MCP server's or client's pipe returns: what a pipe holds.
+pub const MCP_READ_BYTES: usize = 64 * 1024;
+
+/// How long a server may take for a page of its tools, where a client calls one unlisted: servers
+/// that fetch theirs from elsewhere take seconds.
+pub const MCP_LISTING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pages of tools that are asked for then: a hundred tools a page make the most that are kept.
+pub const MCP_PAGES_MAX: usize = 100;

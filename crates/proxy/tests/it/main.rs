@@ -16,6 +16,7 @@ mod forward;
 mod framing;
 mod http2;
 mod intercept;
+mod mcp;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;

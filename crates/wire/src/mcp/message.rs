@@ -91,8 +91,10 @@ pub struct Call<'a> {
 pub struct Flawed {
     /// What is wrong.
     pub flaw: Flaw,
-    /// The id that an answer would have, where it is a request that can be told so much of.
-    pub id: Option<Id>,
+    /// The id that an answer to it would have, where it is a request and has one.
+    pub asks: Option<Id>,
+    /// The id of the request that it would answer, where it is no request and has one.
+    pub answers: Option<Id>,
 }
 
 /// Why a message is refused for its form.
@@ -176,13 +178,18 @@ impl<'a> Message<'a> {
                 message.check().map_err(|flaw| message.flawed(flaw))?;
                 Ok(message)
             }
-            Err(flaw) => Err(Flawed {
-                flaw,
-                id: node
-                    .member("method")
-                    .and(node.member("id"))
-                    .and_then(|id| Id::read(id).ok()),
-            }),
+            Err(flaw) => {
+                let id = node.member("id").and_then(|id| Id::read(id).ok());
+                let (asks, answers) = match node.member("method") {
+                    Some(_) => (id, None),
+                    None => (None, id),
+                };
+                Err(Flawed {
+                    flaw,
+                    asks,
+                    answers,
+                })
+            }
         }
     }
 
@@ -253,11 +260,15 @@ impl<'a> Message<'a> {
     }
 
     fn flawed(&self, flaw: Flaw) -> Flawed {
-        let id = match &self.kind {
+        let asks = match &self.kind {
             Kind::Request { id, .. } => Some(id.clone()),
             Kind::Notification { .. } | Kind::Result { .. } | Kind::Error { .. } => None,
         };
-        Flawed { flaw, id }
+        Flawed {
+            flaw,
+            asks,
+            answers: None,
+        }
     }
 }
 

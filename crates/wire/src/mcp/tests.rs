@@ -145,19 +145,30 @@ fn messages_that_are_none_are_refused() {
 
 #[test]
 fn a_flawed_request_is_answered_under_its_id_where_it_has_one() {
-    let cases: &[(&str, Option<Id>)] = &[
+    let seven = || Some(Id::Number(7));
+    let cases: &[(&str, Option<Id>, Option<Id>)] = &[
         (
             r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#,
-            Some(Id::Number(7)),
+            seven(),
+            None,
         ),
-        (r#"{"id":7,"method":"ping"}"#, Some(Id::Number(7))),
-        (r#"{"jsonrpc":"2.0","id":7}"#, None),
-        (r#"{"jsonrpc":"2.0","id":7,"result":1,"error":{}}"#, None),
+        (r#"{"id":7,"method":"ping"}"#, seven(), None),
+        (r#"{"jsonrpc":"2.0","id":7}"#, None, seven()),
+        (
+            r#"{"jsonrpc":"2.0","id":7,"result":1,"error":{}}"#,
+            None,
+            seven(),
+        ),
+        (r#"{"jsonrpc":"2.0","id":7.5,"result":1}"#, None, None),
     ];
-    for (text, id) in cases {
+    for (text, asks, answers) in cases {
         let mut frame = Frame::parse(text.as_bytes()).expect(text);
         let flawed = frame.messages.remove(0).expect_err(text);
-        assert_eq!(flawed.id, *id, "{text}");
+        assert_eq!(
+            (flawed.asks, flawed.answers),
+            (asks.clone(), answers.clone()),
+            "{text}"
+        );
     }
 }
 

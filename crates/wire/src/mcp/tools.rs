@@ -122,6 +122,27 @@ impl fmt::Debug for Fingerprint {
 }
 
 impl Baseline {
+    /// Takes the definitions of tools that were not known before. Returns whether there are any.
+    pub fn pin(&mut self, tools: &[Tool]) -> bool {
+        let before = self.tools.len();
+        for tool in tools {
+            let is_known = self.tools.contains_key(&*tool.name);
+            if !is_known && self.tools.len() < TOOLS_MAX {
+                let definition = tool.definition.clone();
+                self.tools.insert(tool.name.to_string(), definition);
+            }
+        }
+        self.tools.len() > before
+    }
+
+    /// Keeps the definitions that differ from what is known, so that a person can look at them.
+    pub fn note_changes(&mut self, tools: &[Tool]) {
+        for tool in tools.iter().filter(|tool| is_changed(&self.tools, tool)) {
+            let definition = tool.definition.clone();
+            self.changed.insert(tool.name.to_string(), definition);
+        }
+    }
+
     /// Takes what was refused for what is right.
     pub fn accept(&mut self) {
         self.tools.append(&mut self.changed);
@@ -161,7 +182,7 @@ impl Catalogue {
             if let Some(like) = self.lookalike(tool, &mut looks) {
                 return Some(like);
             }
-            if self.is_changed(tool) {
+            if is_changed(&self.baseline.tools, tool) {
                 let tool = tool.name.clone();
                 return Some(Objection::ToolChanged { tool });
             }
@@ -169,41 +190,23 @@ impl Catalogue {
         None
     }
 
-    /// Takes a page over that was let pass. Returns whether the baseline has new tools.
-    pub fn adopt(&mut self, tools: &[Tool]) -> bool {
-        let mut has_grown = false;
-        for tool in tools {
-            if self.listed.len() >= TOOLS_MAX {
-                break;
-            }
+    /// Takes a page over that was let pass: its tools may be called.
+    pub fn adopt(&mut self, tools: &[Tool]) {
+        let room = TOOLS_MAX.saturating_sub(self.listed.len());
+        for tool in tools.iter().take(room) {
             self.listed.insert(tool.name.clone());
             self.looks
                 .insert(folded_name(&tool.name), tool.name.clone());
-            if !self.baseline.tools.contains_key(&*tool.name) {
-                let definition = tool.definition.clone();
-                self.baseline
-                    .tools
-                    .insert(tool.name.to_string(), definition);
-                has_grown = true;
-            }
         }
-        has_grown
     }
 
-    /// Keeps the definitions of a page that differ from what is known, so that a person can look
-    /// at them. Returns whether any is new.
-    pub fn note_changes(&mut self, tools: &[Tool]) -> bool {
-        let mut is_new = false;
+    /// Takes it that a page was refused: what changed in it may no longer be called.
+    pub fn disown(&mut self, tools: &[Tool]) {
         for tool in tools {
-            if !self.is_changed(tool) {
-                continue;
+            if is_changed(&self.baseline.tools, tool) {
+                self.listed.remove(&tool.name);
             }
-            self.listed.remove(&tool.name);
-            let changed = &mut self.baseline.changed;
-            let before = changed.insert(tool.name.to_string(), tool.definition.clone());
-            is_new |= before.as_ref() != Some(&tool.definition);
         }
-        is_new
     }
 
     /// Whether a tool has been offered in this session.
@@ -221,11 +224,6 @@ impl Catalogue {
         } else {
             Some(Objection::ToolUnlisted { tool: name })
         }
-    }
-
-    fn is_changed(&self, tool: &Tool) -> bool {
-        let known = self.baseline.tools.get(&*tool.name);
-        known.is_some_and(|known| Fingerprint::of(known) != Fingerprint::of(&tool.definition))
     }
 
     fn lookalike<'a>(
@@ -251,6 +249,11 @@ impl Catalogue {
         let before = looks.insert(look, tool)?;
         (before != tool).then(|| alike(&before.name, None))
     }
+}
+
+fn is_changed(known: &BTreeMap<String, serde_json::Value>, tool: &Tool) -> bool {
+    let known = known.get(&*tool.name);
+    known.is_some_and(|known| Fingerprint::of(known) != Fingerprint::of(&tool.definition))
 }
 
 /// A value as another library knows it.
@@ -285,15 +288,23 @@ mod tests {
         page(tools).expect("a page").tools
     }
 
+    fn pin(catalogue: &mut Catalogue, tools: &[Tool]) {
+        let mut kept = catalogue.baseline().clone();
+        assert!(kept.pin(tools));
+        catalogue.refresh(kept);
+        catalogue.adopt(tools);
+    }
+
     #[test]
     fn all_of_a_definition_counts_and_its_spelling_does_not() {
         let first = tools(r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"}}]"#);
         let mut catalogue = Catalogue::default();
         assert_eq!(catalogue.judge(&first), None);
-        assert!(catalogue.adopt(&first));
+        pin(&mut catalogue, &first);
         let same = r#"[ {"inputSchema":{"y":"\u00e9","x":1.0},"name":"a", "description":"d"} ]"#;
         assert_eq!(catalogue.judge(&tools(same)), None);
-        assert!(!catalogue.adopt(&tools(same)));
+        let mut kept = catalogue.baseline().clone();
+        assert!(!kept.pin(&tools(same)));
         for other in [
             r#"[{"name":"a","description":"D","inputSchema":{"x":1,"y":"é"}}]"#,
             r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é","z":0}}]"#,
@@ -315,13 +326,15 @@ mod tests {
         );
         let changed = Some(Objection::ToolChanged { tool: "a".into() });
         let mut catalogue = Catalogue::default();
-        catalogue.adopt(&old);
+        pin(&mut catalogue, &old);
+        let mut kept = catalogue.baseline().clone();
         for _ in 0..3 {
             assert_eq!(catalogue.judge(&new), changed);
-            catalogue.note_changes(&new);
+            kept.note_changes(&new);
+            catalogue.refresh(kept.clone());
+            catalogue.disown(&new);
             assert_eq!(catalogue.judge_call("a"), changed);
         }
-        let mut kept = catalogue.baseline().clone();
         assert_eq!(Catalogue::new(kept.clone(), &[]).judge(&new), changed);
         kept.accept();
         let mut next = Catalogue::new(kept, &[]);

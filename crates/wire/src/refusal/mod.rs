@@ -8,7 +8,7 @@
 //! | `target_mismatch` | 421 |
 //! | `unsupported` | 501 |
 //! | `unresolved`, `upstream`, `upstream_certificate`, `dropped` | 502 |
-//! | `evidence` | 503 |
+//! | `evidence`, `state` | 503 |
 //! | `upstream_timeout` | 504 |
 //!
 //! The body is [`RefusalBody`] as JSON: compact where `Accept` names JSON or is absent, indented
@@ -188,7 +188,7 @@ pub fn status(reason: Reason) -> StatusCode {
             StatusCode::BAD_GATEWAY
         }
         Reason::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-        Reason::Evidence => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Evidence | Reason::State => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -1,0 +1,12 @@
+//! The model context protocol: each message of a client or server is a crossing.
+//!
+//! A [`Talk`] judges what both sides of one connection say, whatever carries it. [`serve_pipes`] carries
+//! it over pipes, a message a line.
+
+mod pipes;
+mod shelf;
+mod talk;
+
+pub use pipes::serve_pipes;
+pub use shelf::{Shelf, ShelfError, kept_servers};
+pub use talk::{ServerName, Talk};

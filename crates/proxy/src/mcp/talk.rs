@@ -1,0 +1,534 @@
+//! One connection between a client and a server: every message judged, each answer held to its question.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use carboy_engine::{
+    Crossing, CrossingKind, Fault, Host, HostError, Objection, Scheme, Surface, SurfaceKind, Target,
+};
+use carboy_wire::mcp::{
+    Catalogue, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending, TOOLS_LIST, Tool,
+    list_tools, refused, surfaces,
+};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::shelf::{Shelf, ShelfError, neighbours};
+use crate::gate::{Asked, Gate, Pass, Refused};
+use crate::limits::{MCP_LISTING_TIMEOUT, MCP_PAGES_MAX};
+
+/// What the gate's own requests are called; their answers go to no one else.
+const OWN_ID: &str = "carboy";
+
+/// One connection between a client and a server.
+pub struct Talk {
+    gate: Arc<Gate>,
+    target: Target,
+    shelf: Shelf,
+    state: Mutex<State>,
+    /// Whoever asks the server for its tools, and how often it was asked.
+    listing: tokio::sync::Mutex<u64>,
+}
+
+struct State {
+    /// What the client asked.
+    by_client: Pending<Asking>,
+    /// What the server asked: the method, where it is known.
+    by_server: Pending<Option<&'static str>>,
+    catalogue: Catalogue,
+}
+
+/// A request of the client's, as its answer must know it.
+struct Asking {
+    asked: Asked,
+    method: Option<&'static str>,
+    tool: Option<Box<str>>,
+    /// Who waits for it, where the gate itself asked: told where the next page is.
+    own: Option<oneshot::Sender<Option<Box<str>>>>,
+}
+
+/// What becomes of a frame: what goes on to the other side, and what is said to its sender.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub(super) on: Option<Vec<u8>>,
+    pub(super) back: Vec<Vec<u8>>,
+}
+
+impl Talk {
+    /// A connection to the server `name` behind a pipe, with what the state directory keeps of it.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read.
+    pub fn new(gate: Arc<Gate>, state: &Path, name: &ServerName) -> Result<Arc<Self>, ShelfError> {
+        let target = Target {
+            scheme: Scheme::Mcp,
+            host: name.0.clone(),
+            port: 0,
+        };
+        let server = name.0.to_string();
+        let shelf = Shelf::new(state, &server);
+        let catalogue = Catalogue::new(shelf.read()?, &neighbours(state, &server)?);
+        Ok(Arc::new(Self {
+            gate,
+            target,
+            shelf,
+            state: Mutex::new(State {
+                by_client: Pending::default(),
+                by_server: Pending::default(),
+                catalogue,
+            }),
+            listing: tokio::sync::Mutex::new(0),
+        }))
+    }
+
+    /// Judges what the client says. A tool that was not listed yet is looked for first, by a request of
+    /// the gate's own to the server.
+    pub(super) async fn from_client(
+        &self,
+        bytes: &[u8],
+        to_server: &mpsc::Sender<Vec<u8>>,
+    ) -> Judged {
+        let frame = match Frame::parse(bytes) {
+            Ok(frame) => frame,
+            Err(flaw) => {
+                let refused = self.malformed(CrossingKind::McpRequest, flaw);
+                return Judged {
+                    on: None,
+                    back: vec![answer(None, &refused)],
+                };
+            }
+        };
+        let mut reply = Reply::new(&frame);
+        for message in &frame.messages {
+            match message {
+                Ok(message) => {
+                    self.list_for(message, to_server).await;
+                    self.client_message(message, &mut reply);
+                }
+                Err(flawed) => {
+                    let refused = self.malformed(CrossingKind::McpRequest, flawed.flaw);
+                    self.client_flawed(flawed, &refused, &mut reply);
+                }
+            }
+        }
+        reply.finish()
+    }
+
+    /// Judges what the server says.
+    pub(super) fn from_server(&self, bytes: &[u8]) -> Judged {
+        let frame = match Frame::parse(bytes) {
+            Ok(frame) => frame,
+            Err(flaw) => {
+                // Servers print to their output by mistake, and clients skip it.
+                self.malformed(CrossingKind::McpResponse, flaw);
+                return Judged::default();
+            }
+        };
+        let mut reply = Reply::new(&frame);
+        for message in &frame.messages {
+            match message {
+                Ok(message) => self.server_message(message, &mut reply),
+                Err(flawed) => {
+                    let refused = self.malformed(CrossingKind::McpResponse, flawed.flaw);
+                    self.server_flawed(flawed, &refused, &mut reply);
+                }
+            }
+        }
+        reply.finish()
+    }
+
+    /// Refuses what the client said and could not be read as messages.
+    pub(super) fn unreadable_from_client(&self, how: &str) -> Vec<u8> {
+        answer(None, &self.unreadable(CrossingKind::McpRequest, how))
+    }
+
+    /// Refuses what the server said and could not be read as messages: whatever it was to answer gets
+    /// no answer any more.
+    pub(super) fn unreadable_from_server(&self, how: &str) -> Vec<Vec<u8>> {
+        let refused = self.unreadable(CrossingKind::McpResponse, how);
+        let mut state = self.state.lock();
+        let waiting = state.by_client.drain();
+        let waiting = waiting.filter(|(_, asking)| asking.own.is_none());
+        waiting.map(|(id, _)| answer(Some(&id), &refused)).collect()
+    }
+
+    fn unreadable(&self, kind: CrossingKind, how: &str) -> Refused {
+        self.gate
+            .refuse(self.crossing(kind, None), Fault::Malformed(how.to_owned()))
+    }
+
+    fn malformed(&self, kind: CrossingKind, flaw: Flaw) -> Refused {
+        self.unreadable(kind, &flaw.to_string())
+    }
+
+    fn crossing<'a>(&'a self, kind: CrossingKind, method: Option<&'a str>) -> Crossing<'a> {
+        Crossing {
+            kind,
+            target: &self.target,
+            method,
+        }
+    }
+}
+
+/// What the client says.
+impl Talk {
+    fn client_message(&self, message: &Message<'_>, reply: &mut Reply) {
+        let raw = message.node.raw;
+        match &message.kind {
+            Kind::Request { id, method } => match self.ask(message, id, method, None) {
+                Ok(()) => reply.pass(raw),
+                Err(refused) => reply.back.push(answer(Some(id), &refused)),
+            },
+            Kind::Notification { method } => {
+                let passed = self.pass_on(CrossingKind::McpRequest, message, method.known, None);
+                if passed.is_ok() {
+                    if let Some(id) = message.cancels() {
+                        self.state.lock().by_client.cancel(&id);
+                    }
+                    reply.pass(raw);
+                }
+            }
+            Kind::Result { id } | Kind::Error { id: Some(id) } => {
+                let asked = self.state.lock().by_server.answer(id);
+                let objection = asked.is_none().then_some(Objection::Unsolicited);
+                let method = asked.flatten();
+                let passed = self.pass_on(CrossingKind::McpRequest, message, method, objection);
+                match (passed, asked) {
+                    (Ok(()), _) => reply.pass(raw),
+                    // The server must not wait for what will not come.
+                    (Err(refused), Some(_)) => reply.pass_bytes(answer(Some(id), &refused)),
+                    (Err(_), None) => {}
+                }
+            }
+            Kind::Error { id: None } => {
+                if let Ok(()) = self.pass_on(CrossingKind::McpRequest, message, None, None) {
+                    reply.pass(raw);
+                }
+            }
+        }
+    }
+
+    /// Judges a request and remembers it.
+    fn ask(
+        &self,
+        message: &Message<'_>,
+        id: &Id,
+        method: &Method<'_>,
+        own: Option<oneshot::Sender<Option<Box<str>>>>,
+    ) -> Result<(), Refused> {
+        let kind = CrossingKind::McpRequest;
+        let mut pass = self.gate.open(self.crossing(kind, method.known))?;
+        see(&mut pass, message, None)?;
+        let call = message.call();
+        let (free, objection) = {
+            let state = self.state.lock();
+            let judge = |call: carboy_wire::mcp::Call<'_>| state.catalogue.judge_call(call.tool);
+            (state.by_client.check(id), call.and_then(judge))
+        };
+        if let Err(why) = free {
+            return Err(pass.fail(Fault::Malformed(why.to_string())));
+        }
+        if let Some(objection) = objection {
+            pass.object(&objection)?;
+        }
+        let asking = Asking {
+            asked: pass.asked(),
+            method: method.known,
+            tool: call.map(|call| call.tool.into()),
+            own,
+        };
+        pass.close()?;
+        // Nobody else asks between the check and this: a client's messages come one by one, and
+        // the gate's own ids are its own.
+        let _ = self.state.lock().by_client.ask(id.clone(), asking);
+        Ok(())
+    }
+
+    fn client_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
+        match &flawed.answers {
+            Some(id) => {
+                if self.state.lock().by_server.answer(id).is_some() {
+                    reply.pass_bytes(answer(Some(id), refused));
+                }
+            }
+            None => reply.back.push(answer(flawed.asks.as_ref(), refused)),
+        }
+    }
+
+    /// Asks the server for its tools if a message calls one that it has not listed yet.
+    async fn list_for(&self, message: &Message<'_>, to_server: &mpsc::Sender<Vec<u8>>) {
+        let Some(call) = message.call() else {
+            return;
+        };
+        if self.state.lock().catalogue.is_listed(call.tool) {
+            return;
+        }
+        let mut count = self.listing.lock().await;
+        let mut cursor: Option<Box<str>> = None;
+        for _ in 0..MCP_PAGES_MAX {
+            *count += 1;
+            let id = Id::Text(format!("{OWN_ID}-{count}").into());
+            match self.list_page(id, cursor.as_deref(), to_server).await {
+                Some(next @ Some(_)) => cursor = next,
+                Some(None) | None => return,
+            }
+        }
+    }
+
+    /// One page of the server's tools; tells where the next is. None where there is no answer, or it
+    /// was refused.
+    async fn list_page(
+        &self,
+        id: Id,
+        cursor: Option<&str>,
+        to_server: &mpsc::Sender<Vec<u8>>,
+    ) -> Option<Option<Box<str>>> {
+        let bytes = list_tools(&id, cursor);
+        let frame = Frame::parse(&bytes).ok()?;
+        let message = frame.messages.first()?.as_ref().ok()?;
+        let Kind::Request { method, .. } = &message.kind else {
+            return None;
+        };
+        let (own, answered) = oneshot::channel();
+        self.ask(message, &id, method, Some(own)).ok()?;
+        to_server.send(bytes.clone()).await.ok()?;
+        let next = timeout(MCP_LISTING_TIMEOUT, answered).await;
+        self.state.lock().by_client.cancel(&id);
+        next.ok()?.ok()
+    }
+}
+
+/// What the server says.
+impl Talk {
+    fn server_message(&self, message: &Message<'_>, reply: &mut Reply) {
+        let raw = message.node.raw;
+        match &message.kind {
+            Kind::Request { id, method } => match self.server_asks(message, id, method) {
+                Ok(()) => reply.pass(raw),
+                Err(refused) => reply.back.push(answer(Some(id), &refused)),
+            },
+            Kind::Notification { method } => {
+                let passed = self.pass_on(CrossingKind::McpResponse, message, method.known, None);
+                if passed.is_ok() {
+                    if let Some(id) = message.cancels() {
+                        self.state.lock().by_server.cancel(&id);
+                    }
+                    reply.pass(raw);
+                }
+            }
+            Kind::Result { id } | Kind::Error { id: Some(id) } => {
+                self.server_answers(message, id, reply);
+            }
+            Kind::Error { id: None } => {
+                if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, None) {
+                    reply.pass(raw);
+                }
+            }
+        }
+    }
+
+    fn server_asks(
+        &self,
+        message: &Message<'_>,
+        id: &Id,
+        method: &Method<'_>,
+    ) -> Result<(), Refused> {
+        let kind = CrossingKind::McpResponse;
+        let mut pass = self.gate.open(self.crossing(kind, method.known))?;
+        see(&mut pass, message, None)?;
+        let free = self.state.lock().by_server.check(id);
+        if let Err(why) = free {
+            return Err(pass.fail(Fault::Malformed(why.to_string())));
+        }
+        pass.close()?;
+        // Only this side asks under these ids.
+        let _ = self.state.lock().by_server.ask(id.clone(), method.known);
+        Ok(())
+    }
+
+    fn server_answers(&self, message: &Message<'_>, id: &Id, reply: &mut Reply) {
+        let raw = message.node.raw;
+        let Some(mut asking) = self.state.lock().by_client.answer(id) else {
+            let objection = Some(Objection::Unsolicited);
+            if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, objection) {
+                reply.pass(raw);
+            }
+            return;
+        };
+        let own = asking.own.take();
+        match (self.hear(message, &asking), own) {
+            // Whoever asked may have given up waiting.
+            (Ok(next), Some(own)) => drop(own.send(next)),
+            (Ok(_), None) => reply.pass(raw),
+            (Err(_), Some(_)) => {}
+            (Err(refused), None) => reply.pass_bytes(answer(Some(id), &refused)),
+        }
+    }
+
+    /// Judges the answer to a request. Tells where the next page of tools is, if it is a page.
+    fn hear(&self, message: &Message<'_>, asking: &Asking) -> Result<Option<Box<str>>, Refused> {
+        let mut pass = self.gate.open_answer(&asking.asked)?;
+        if let Some(tool) = &asking.tool {
+            pass.push(Surface {
+                kind: SurfaceKind::Tool,
+                name: "",
+                bytes: tool.as_bytes(),
+            })?;
+        }
+        see(&mut pass, message, asking.method)?;
+        let lists_tools = asking.method == Some(TOOLS_LIST);
+        if !lists_tools || matches!(message.kind, Kind::Error { .. }) {
+            return pass.close().map(|()| None);
+        }
+        let page = match Page::read(message) {
+            Ok(page) => page,
+            Err(flaw) => return Err(pass.fail(Fault::Malformed(flaw.to_string()))),
+        };
+        match self.judge_tools(&page.tools) {
+            Ok(None) => {}
+            Ok(Some(objection)) => pass.object(&objection)?,
+            Err(error) => return Err(pass.fail(Fault::State(error.to_string()))),
+        }
+        pass.close()?;
+        self.state.lock().catalogue.adopt(&page.tools);
+        Ok(page.next)
+    }
+
+    /// What is wrong with a page of tools, if anything. Tools that were not known are kept from now on,
+    /// and so is what changed, for a person to look at.
+    fn judge_tools(&self, tools: &[Tool]) -> Result<Option<Objection>, ShelfError> {
+        let mut state = self.state.lock();
+        let catalogue = &mut state.catalogue;
+        if let Some(Objection::ToolChanged { .. }) = catalogue.judge(tools) {
+            // A person may have accepted it since.
+            catalogue.refresh(self.shelf.read()?);
+        }
+        let objection = catalogue.judge(tools);
+        match &objection {
+            None => {
+                let is_known = |tool: &Tool| catalogue.baseline().tools.contains_key(&*tool.name);
+                if !tools.iter().all(is_known) {
+                    let kept = self.shelf.update(|kept| {
+                        kept.pin(tools);
+                    })?;
+                    catalogue.refresh(kept);
+                    return Ok(catalogue.judge(tools));
+                }
+            }
+            Some(Objection::ToolChanged { .. }) => {
+                let kept = self.shelf.update(|kept| kept.note_changes(tools))?;
+                catalogue.refresh(kept);
+                catalogue.disown(tools);
+            }
+            Some(
+                Objection::ToolLookalike { .. }
+                | Objection::ToolUnlisted { .. }
+                | Objection::Unsolicited,
+            ) => {}
+        }
+        Ok(objection)
+    }
+
+    fn server_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
+        if let Some(id) = &flawed.answers {
+            let asking = self.state.lock().by_client.answer(id);
+            if asking.is_some_and(|asking| asking.own.is_none()) {
+                reply.pass_bytes(answer(Some(id), refused));
+            }
+        }
+        if let Some(id) = &flawed.asks {
+            reply.back.push(answer(Some(id), refused));
+        }
+    }
+}
+
+impl Talk {
+    /// Judges a message that nothing need be remembered of.
+    fn pass_on(
+        &self,
+        kind: CrossingKind,
+        message: &Message<'_>,
+        method: Option<&'static str>,
+        objection: Option<Objection>,
+    ) -> Result<(), Refused> {
+        let mut pass = self.gate.open(self.crossing(kind, method))?;
+        see(&mut pass, message, None)?;
+        if let Some(objection) = objection {
+            pass.object(&objection)?;
+        }
+        pass.close()
+    }
+}
+
+/// The name of a server behind a pipe, in the form of a host's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerName(Host);
+
+impl ServerName {
+    /// Takes a name: lower-case letters, digits, `-`, `_` and `.`, beginning with a letter.
+    ///
+    /// # Errors
+    /// When it is no such name.
+    pub fn parse(name: &str) -> Result<Self, HostError> {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(is_plain) {
+            return Err(HostError::Character);
+        }
+        match Host::parse(name)? {
+            host @ Host::Name(_) => Ok(Self(host)),
+            Host::Addr(_) => Err(HostError::Invalid),
+        }
+    }
+}
+
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn see(pass: &mut Pass, message: &Message<'_>, method: Option<&str>) -> Result<(), Refused> {
+    surfaces(message, method, |surface| pass.push(surface).map(drop))
+}
+
+fn answer(id: Option<&Id>, refused: &Refused) -> Vec<u8> {
+    self::refused(id, &refused.refusal, &refused.id.to_string())
+}
+
+/// Gathers what becomes of a frame's messages.
+struct Reply {
+    is_batch: bool,
+    on: Vec<Vec<u8>>,
+    back: Vec<Vec<u8>>,
+}
+
+impl Reply {
+    fn new(frame: &Frame<'_>) -> Self {
+        Self {
+            is_batch: frame.is_batch,
+            on: Vec::new(),
+            back: Vec::new(),
+        }
+    }
+
+    fn pass(&mut self, raw: &str) {
+        self.pass_bytes(raw.as_bytes().to_vec());
+    }
+
+    fn pass_bytes(&mut self, bytes: Vec<u8>) {
+        self.on.push(bytes);
+    }
+
+    fn finish(mut self) -> Judged {
+        let on = match (self.is_batch, self.on.len()) {
+            (_, 0) => None,
+            (true, _) => Some([b"[", &*self.on.join(&b","[..]), b"]"].concat()),
+            (false, _) => self.on.pop(),
+        };
+        Judged {
+            on,
+            back: self.back,
+        }
+    }
+}
