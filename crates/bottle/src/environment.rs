@@ -117,6 +117,31 @@ pub fn environment(
 ) -> Result<BTreeMap<OsString, OsString>, Error> {
     let mut env = passed(host);
     env.extend(gate().map(|(name, value)| (name.into(), value.into())));
+    add_asked(&mut env, host, asked)?;
+    Ok(env)
+}
+
+/// The environment of a command outside a bottle: what is passed on, where temporary files go, and
+/// what was asked for.
+///
+/// # Errors
+/// As [`environment`].
+pub fn plain_environment(
+    host: &BTreeMap<OsString, OsString>,
+    asked: &[Variable],
+) -> Result<BTreeMap<OsString, OsString>, Error> {
+    let mut env = passed(host);
+    let place = OsStr::new("TMPDIR");
+    env.extend(host.get(place).map(|dir| (place.to_owned(), dir.clone())));
+    add_asked(&mut env, host, asked)?;
+    Ok(env)
+}
+
+fn add_asked(
+    env: &mut BTreeMap<OsString, OsString>,
+    host: &BTreeMap<OsString, OsString>,
+    asked: &[Variable],
+) -> Result<(), Error> {
     for variable in asked {
         let value = match &variable.value {
             Some(value) => OsString::from(value),
@@ -127,7 +152,7 @@ pub fn environment(
         };
         env.insert(variable.name.clone().into(), value);
     }
-    Ok(env)
+    Ok(())
 }
 
 fn passed(host: &BTreeMap<OsString, OsString>) -> BTreeMap<OsString, OsString> {

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Serve the gate alone, as an HTTP and SOCKS proxy for any client
     Proxy(ProxyArgs),
+    /// Put the gate between a client and a server of the model context protocol
+    #[command(subcommand)]
+    Mcp(McpCommand),
     /// Judge a URL or a text without sending it anywhere
     Check(CheckArgs),
     /// Look for credentials and personal data in files, git history and patches
@@ -168,6 +171,91 @@ pub(crate) struct ProxyArgs {
     /// Print no refusals
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Run a server and judge each message on its standard input and output
+    Wrap(WrapArgs),
+    /// Show and accept what is kept of servers' tools
+    #[command(subcommand)]
+    Tools(McpToolsCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WrapArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+    /// What the server is called in refusals, receipts and policies, and under which its tools are
+    /// kept [default: made from the command]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Give the server a variable: NAME copies it from here, NAME=VALUE sets it (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// Run the server in a bottle: it reaches the network only through the gate
+    #[arg(long)]
+    pub(crate) bottle: bool,
+    /// How the server sees the workspace
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        requires = "bottle"
+    )]
+    pub(crate) workspace: WorkspaceMode,
+    /// The workspace [default: the current directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "bottle")]
+    pub(crate) workspace_dir: Option<PathBuf>,
+    /// Show the server one more path, read-only (repeatable)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "bottle")]
+    pub(crate) read_only: Vec<PathBuf>,
+    /// Show the server one more path, writable (repeatable)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "bottle")]
+    pub(crate) read_write: Vec<PathBuf>,
+    /// Go on when this machine lacks a layer of confinement, and say what is lost
+    #[arg(long, requires = "bottle")]
+    pub(crate) best_effort: bool,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+    /// Print no refusals
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The server and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "SERVER"
+    )]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpToolsCommand {
+    /// Print the tools that are kept, and whether they changed
+    List {
+        /// A server's name, or its beginning [default: all]
+        server: Option<String>,
+        /// How to print them
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Print how tools changed since they were accepted
+    Diff {
+        /// A server's name, or its beginning [default: all]
+        server: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Take a server's changed tools for what is right from now on
+    Accept {
+        /// The server's name, or its beginning
+        server: String,
+    },
 }
 
 /// Which certificate authority signs.

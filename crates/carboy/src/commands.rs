@@ -5,6 +5,7 @@ mod canary;
 mod check;
 mod completions;
 mod demo;
+mod mcp;
 mod policy;
 mod proxy;
 mod receipts;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Ca(command) => ca::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Check(args) => check::run(&args),
+        Command::Mcp(command) => mcp::run(&command),
         Command::Scan(args) => scan::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Proxy(args) => proxy::run(&args),

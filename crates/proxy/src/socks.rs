@@ -217,7 +217,8 @@ fn reply_of(reason: Reason) -> Reply {
         | Reason::UpstreamCertificate
         | Reason::UpstreamTimeout
         | Reason::Dropped
-        | Reason::Evidence => Reply::Failed,
+        | Reason::Evidence
+        | Reason::State => Reply::Failed,
         Reason::HostDenied
         | Reason::HostNotAllowed
         | Reason::AddressRefused
@@ -229,6 +230,10 @@ fn reply_of(reason: Reason) -> Reply {
         | Reason::Opaque
         | Reason::Budget
         | Reason::InspectionBudget
-        | Reason::TargetMismatch => Reply::NotAllowed,
+        | Reason::TargetMismatch
+        | Reason::Unsolicited
+        | Reason::ToolUnlisted
+        | Reason::ToolChanged
+        | Reason::ToolLookalike => Reply::NotAllowed,
     }
 }

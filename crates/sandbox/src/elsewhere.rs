@@ -39,6 +39,9 @@ impl Prepared {
 /// Does nothing here: there is no init process to become.
 pub fn init_if_requested() {}
 
+/// Does nothing here: a process does not learn of its parent's end.
+pub fn ends_with_parent(_command: &mut std::process::Command) {}
+
 /// Builds a confinement.
 ///
 /// # Errors

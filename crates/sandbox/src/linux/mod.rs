@@ -18,6 +18,7 @@ mod sys;
 pub use init::init_if_requested;
 pub use parent::{Ended, Prepared, original_destination, spawn, terminal_attached};
 pub use relay::{terminal_is_drawn_on, terminal_is_raw};
+pub use sys::ends_with_parent;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,23 @@ pub(super) fn pass_descriptors(command: &mut Command, control: RawFd, plan: RawF
     unsafe { command.pre_exec(place) };
 }
 
+/// Has a command's process killed when the thread that spawns it ends, however that comes about.
+///
+/// Spawn it on a thread that lives as long as this process.
+pub fn ends_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let arrange = move || -> io::Result<()> {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // It may have ended before it could be watched.
+        match rustix::process::getppid() == Some(parent) {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    };
+    // SAFETY: the closure makes three system calls and allocates nothing.
+    unsafe { command.pre_exec(arrange) };
+}
+
 /// A duplicate whose number is out of the way of [`pass_descriptors`].
 pub(super) fn out_of_the_way(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(fd, SAFE_FD)?)

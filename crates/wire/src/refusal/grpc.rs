@@ -43,7 +43,11 @@ fn code(reason: Reason) -> u16 {
         | Reason::Entropy
         | Reason::Shape
         | Reason::Opaque
-        | Reason::InspectionBudget => PERMISSION_DENIED,
+        | Reason::InspectionBudget
+        | Reason::Unsolicited
+        | Reason::ToolUnlisted
+        | Reason::ToolChanged
+        | Reason::ToolLookalike => PERMISSION_DENIED,
         Reason::Budget => RESOURCE_EXHAUSTED,
         Reason::Malformed => INVALID_ARGUMENT,
         Reason::Unsupported => UNIMPLEMENTED,
@@ -52,7 +56,8 @@ fn code(reason: Reason) -> u16 {
         | Reason::Upstream
         | Reason::UpstreamCertificate
         | Reason::Dropped
-        | Reason::Evidence => UNAVAILABLE,
+        | Reason::Evidence
+        | Reason::State => UNAVAILABLE,
     }
 }
 

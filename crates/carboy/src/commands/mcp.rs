@@ -1,0 +1,18 @@
+//! `carboy mcp`: servers of the model context protocol.
+
+mod server_name;
+mod tools;
+mod wrap;
+
+use anyhow::Result;
+
+use crate::cli::McpCommand;
+use crate::outcome::Outcome;
+
+/// Does what the command line asks.
+pub(crate) fn run(command: &McpCommand) -> Result<Outcome> {
+    match command {
+        McpCommand::Wrap(args) => wrap::run(args),
+        McpCommand::Tools(command) => tools::run(command),
+    }
+}
