@@ -1,17 +1,21 @@
 //! A gate from the command line's choices: the same for a bottle and for `carboy proxy`.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use carboy_engine::{Engine, Known, Policy};
+use anyhow::{Context, Result, anyhow, ensure};
+use carboy_engine::{ClientCertificate, Engine, Known, Policy};
 use carboy_proxy::{
-    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Interceptor,
-    Observer, Resolver, Upstream, UpstreamConfig,
+    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Identity,
+    Interceptor, Observer, Resolver, Upstream, UpstreamConfig,
 };
 
+use zeroize::Zeroizing;
+
 use crate::cli::UpstreamArgs;
+use crate::known;
 use crate::paths;
 
 /// What a gate is made from.
@@ -52,6 +56,8 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
     .context("cannot keep receipts")?;
     let upstream = UpstreamConfig {
         extra_authorities: parts.upstream.upstream_ca.iter().cloned().collect(),
+        identities: identities(&parts.policy)?,
+        hosts: hosts(parts.upstream)?,
     };
     let config = GateConfig {
         engine: engine(parts.policy, parts.known)?,
@@ -76,6 +82,39 @@ pub(crate) fn engine(policy: Policy, known: Known) -> Result<Arc<Engine>> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| anyhow!("the system has no randomness: {error}"))?;
     Ok(Arc::new(Engine::knowing(policy, key, known)))
+}
+
+/// The policy, with the proxy of the command line.
+///
+/// # Errors
+/// When that is no proxy, or when the login that it needs is not in the environment.
+pub(crate) fn behind(policy: Policy, upstream: &UpstreamArgs) -> Result<Policy> {
+    let policy = match &upstream.upstream_proxy {
+        None => policy,
+        Some(url) => {
+            let login = upstream.upstream_proxy_login.as_deref();
+            let behind = policy.behind(url, login, &upstream.no_proxy);
+            behind.map_err(|error| anyhow!("the upstream proxy cannot be used\n{error}"))?
+        }
+    };
+    let login = policy.upstream_proxy().and_then(|it| it.login_variable());
+    if let Some(name) = login {
+        let value = env::var(name).map(Zeroizing::new);
+        ensure!(
+            value.is_ok_and(|value| value.contains(':')),
+            "the upstream proxy needs a login: set {name} to user:password"
+        );
+    }
+    Ok(policy)
+}
+
+/// The certificates that upstreams are shown.
+fn identities(policy: &Policy) -> Result<Vec<Identity>> {
+    let load = |own: &ClientCertificate| {
+        let (cert, key) = (known::expanded(&own.cert)?, known::expanded(&own.key)?);
+        Identity::load(own.hosts.clone(), &cert, &key).context("`tls.client` cannot be used")
+    };
+    policy.client_certificates().iter().map(load).collect()
 }
 
 fn hosts(upstream: &UpstreamArgs) -> Result<HostsTable> {

@@ -275,7 +275,7 @@ pub(crate) struct PolicyArg {
     pub(crate) policy: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct UpstreamArgs {
     /// Addresses of names, in /etc/hosts form; they are asked before DNS
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -283,6 +283,20 @@ pub(crate) struct UpstreamArgs {
     /// More authorities that upstream certificates may be signed by, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// The proxy that all connections go through: http://HOST:PORT
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) upstream_proxy: Option<String>,
+    /// The variable that holds user:password for the upstream proxy
+    #[arg(long, value_name = "VARIABLE", requires = "upstream_proxy")]
+    pub(crate) upstream_proxy_login: Option<String>,
+    /// Names, addresses and networks that are reached without the upstream proxy (repeatable)
+    #[arg(
+        long,
+        value_name = "RULE",
+        value_delimiter = ',',
+        requires = "upstream_proxy"
+    )]
+    pub(crate) no_proxy: Vec<String>,
 }
 
 #[derive(Debug, Args)]

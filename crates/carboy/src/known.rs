@@ -195,7 +195,8 @@ fn passwords(value: &str) -> Option<Vec<Zeroizing<String>>> {
 }
 
 /// A path as the policy writes it: `~/` is the user's home.
-fn expanded(path: &str) -> Result<PathBuf> {
+/// A path of the policy, in which `~/` stands for the home.
+pub(crate) fn expanded(path: &str) -> Result<PathBuf> {
     match path.strip_prefix("~/") {
         Some(rest) => Ok(paths::home()?.join(rest)),
         None => Ok(PathBuf::from(path)),

@@ -240,6 +240,28 @@ impl HostPattern {
         self.port
     }
 
+    /// The host, where the pattern covers one alone.
+    pub(crate) fn single(&self) -> Option<Host> {
+        match &self.hosts {
+            Hosts::Name(name) => Some(Host::Name(Arc::clone(name))),
+            Hosts::Net(net) => {
+                (net.prefix_len() == net.max_prefix_len()).then(|| Host::Addr(net.addr()))
+            }
+            Hosts::Below(_) => None,
+        }
+    }
+
+    /// The pattern of all names below that of this one.
+    pub(crate) fn below(&self) -> Option<Self> {
+        match &self.hosts {
+            Hosts::Name(name) => Some(Self {
+                hosts: Hosts::Below((**name).into()),
+                port: self.port,
+            }),
+            Hosts::Below(_) | Hosts::Net(_) => None,
+        }
+    }
+
     /// The network, where the pattern is one of addresses.
     pub(crate) fn network(&self) -> Option<IpNet> {
         match &self.hosts {

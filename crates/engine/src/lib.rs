@@ -38,7 +38,10 @@ pub use finding::{Action, Class, Finding, Fingerprint, Locus, Score, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
 pub use inspection::{Answer, Engine, Inspection, Question, Step};
 pub use known::{Asked, Known};
-pub use policy::{Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction};
+pub use policy::{
+    ClientCertificate, Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction,
+    UpstreamProxy,
+};
 pub use rules::{Origin, Rule, RuleDirection};
 #[doc(hidden)]
 pub use scan::Probe;

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::crossing::Target;
 use crate::finding::{Finding, Locus};
+use crate::policy::UpstreamProxy;
 
 /// The outcome of one crossing.
 #[derive(Debug, Clone)]
@@ -207,11 +209,20 @@ pub enum Objection {
 pub struct Permit {
     target: Target,
     addresses: Vec<SocketAddr>,
+    proxy: Option<Arc<UpstreamProxy>>,
 }
 
 impl Permit {
-    pub(crate) fn new(target: Target, addresses: Vec<SocketAddr>) -> Self {
-        Self { target, addresses }
+    pub(crate) fn new(
+        target: Target,
+        addresses: Vec<SocketAddr>,
+        proxy: Option<Arc<UpstreamProxy>>,
+    ) -> Self {
+        Self {
+            target,
+            addresses,
+            proxy,
+        }
     }
 
     /// The target that was judged.
@@ -219,9 +230,15 @@ impl Permit {
         &self.target
     }
 
-    /// The addresses that may be dialled, in the order in which they were resolved. Never empty.
+    /// The addresses that may be dialled, in the order in which they were resolved. Empty only where
+    /// a proxy resolves the name.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The proxy that is dialled in their stead, and asked for the target.
+    pub fn proxy(&self) -> Option<&Arc<UpstreamProxy>> {
+        self.proxy.as_ref()
     }
 }
 

@@ -428,9 +428,12 @@ impl Pass {
                 }
                 Step::Ask(Question::Resolve(host)) => {
                     let found = self.gate.resolver.resolve(&host).await;
-                    let addresses = found.map_err(|fault| self.end_with(fault))?;
-                    let answer = Answer::Addresses(addresses);
                     let (gate, inspection) = self.inspection()?;
+                    let answer = match found {
+                        Ok(addresses) => Answer::Addresses(addresses),
+                        Err(_) if inspection.may_resolve_elsewhere() => Answer::Elsewhere,
+                        Err(fault) => return Err(self.end_with(fault)),
+                    };
                     step = inspection.answer(answer, &gate.session, gate.clock.now());
                 }
                 Step::Stop => return Err(self.end()),

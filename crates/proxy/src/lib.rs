@@ -40,5 +40,5 @@ pub use resolve::{HostsError, HostsTable, Resolver};
 pub use roots::RootsError;
 pub use stream::{ClientIo, Destination, Learnt, serve_client_stream};
 pub use transparent::OriginalDestination;
-pub use upstream::{Upstream, UpstreamConfig};
+pub use upstream::{Identity, IdentityError, Upstream, UpstreamConfig};
 pub use workers::Workers;

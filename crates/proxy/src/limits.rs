@@ -50,6 +50,9 @@ pub const HEADERS_MAX: usize = 100;
 /// engine's own window and one read.
 pub const BODY_HOLD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The head of another proxy's answer to a `CONNECT`: a status and a few fields.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;
+
 /// The most that one read from a socket may return, so that large bodies cost few wake-ups.
 pub const READ_BYTES_MAX: usize = 256 * 1024;
 

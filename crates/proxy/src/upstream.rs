@@ -1,17 +1,20 @@
 //! The only module that opens outbound sockets, and only with a permit.
 
+mod chain;
+mod identity;
 mod lease;
 mod pool;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use carboy_engine::{Fault, Host, Permit, Scheme};
+use carboy_engine::{Fault, Host, HostPattern, Permit, Scheme, Target, UpstreamProxy};
 use carboy_wire::http::Protocol;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -26,25 +29,42 @@ use crate::limits::{
     H2_PING_TIMEOUT, H2_STREAM_WINDOW_BYTES, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX,
     TLS_HANDSHAKE_TIMEOUT,
 };
+use crate::resolve::{HostsTable, Resolver};
 use crate::roots;
-use lease::{Connection, Sender};
+pub(crate) use chain::wants_login;
+pub use identity::{Identity, IdentityError};
+use lease::{Connection, Route, Sender};
 pub(crate) use lease::{Lease, SendError};
 use pool::Pool;
 
 /// Dials the far ends of permitted crossings.
 pub struct Upstream {
-    /// Offers HTTP/1.1.
-    tls: TlsConnector,
-    /// Offers HTTP/2 as well.
-    tls_http2: TlsConnector,
+    tls: Connectors,
+    /// For the hosts that are shown a certificate.
+    identified: Vec<(HostPattern, Connectors)>,
+    /// Names of proxies, which have no crossing to be asked for in.
+    hosts: HostsTable,
+    resolver: OnceLock<Resolver>,
     pool: Arc<Pool>,
 }
 
-/// How upstreams are verified.
+/// The client's side of TLS.
+struct Connectors {
+    /// Offers HTTP/1.1.
+    http1: TlsConnector,
+    /// Offers HTTP/2 as well.
+    http2: TlsConnector,
+}
+
+/// How upstreams are found and verified.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamConfig {
     /// PEM files of authorities that are trusted beside the system's.
     pub extra_authorities: Vec<std::path::PathBuf>,
+    /// Certificates that are shown to those that ask.
+    pub identities: Vec<Identity>,
+    /// Addresses of proxies' names, before DNS.
+    pub hosts: HostsTable,
 }
 
 impl Upstream {
@@ -53,25 +73,41 @@ impl Upstream {
     /// # Errors
     /// When an extra file cannot be read, or when no root at all is found.
     pub fn new(config: &UpstreamConfig) -> Result<Self, roots::RootsError> {
-        let roots = roots::load(&config.extra_authorities)?;
-        let mut config = client_config(roots)?;
-        let tls = TlsConnector::from(Arc::new(config.clone()));
-        config.alpn_protocols.insert(0, ALPN_HTTP2.to_vec());
-        // Sessions are not resumed across the two, whose choice of protocol differs.
-        config.resumption = Resumption::default();
+        let roots = Arc::new(roots::load(&config.extra_authorities)?);
+        let mut identified = Vec::new();
+        for own in &config.identities {
+            let connectors = Connectors::new(&roots, Some(own))?;
+            identified.push((own.hosts.clone(), connectors));
+        }
         Ok(Self {
-            tls,
-            tls_http2: TlsConnector::from(Arc::new(config)),
+            tls: Connectors::new(&roots, None)?,
+            identified,
+            hosts: config.hosts.clone(),
+            resolver: OnceLock::new(),
             pool: Arc::default(),
         })
     }
 
+    fn connectors(&self, target: &Target) -> &Connectors {
+        let mut identified = self.identified.iter();
+        let own = identified.find(|(hosts, _)| hosts.covers(&target.host, target.port));
+        own.map_or(&self.tls, |(_, connectors)| connectors)
+    }
+
+    fn resolver(&self) -> &Resolver {
+        self.resolver
+            .get_or_init(|| Resolver::new(self.hosts.clone()))
+    }
+
     /// Opens a TCP connection to one of the permit's addresses, trying them in turn with a stagger
-    /// (RFC 8305, section 5).
+    /// (RFC 8305, section 5); or has the permit's proxy open one.
     ///
     /// # Errors
     /// [`Fault::Upstream`] or [`Fault::UpstreamTimeout`].
     pub async fn tcp(&self, permit: &Permit) -> Result<TcpStream, Fault> {
+        if let Some(proxy) = permit.proxy() {
+            return self.through(proxy, permit).await;
+        }
         let addresses = interleaved(permit.addresses());
         let racing = race(&addresses);
         match timeout(CONNECT_TOTAL_TIMEOUT, racing).await {
@@ -86,7 +122,8 @@ impl Upstream {
     /// # Errors
     /// As [`Upstream::tcp`], and [`Fault::UpstreamCertificate`].
     pub async fn tls(&self, permit: &Permit) -> Result<TlsStream<TcpStream>, Fault> {
-        self.tls_by(&self.tls, permit).await
+        self.tls_by(&self.connectors(permit.target()).http1, permit)
+            .await
     }
 
     async fn tls_by(
@@ -154,15 +191,19 @@ impl Upstream {
     async fn speak_http(&self, permit: &Permit, client: Protocol) -> Result<Connection, Fault> {
         match permit.target().scheme {
             Scheme::Http => {
+                if let Some(proxy) = permit.proxy() {
+                    return self.ask_proxy(proxy, permit).await;
+                }
                 let stream = self.tcp(permit).await?;
                 let address = peer(&stream, permit)?;
                 // A client that knows of HTTP/2 without TLS knows it of its server.
                 speak(stream, address, permit, client).await
             }
             Scheme::Https | Scheme::Tls => {
+                let connectors = self.connectors(permit.target());
                 let connector = match client {
-                    Protocol::Http1 => &self.tls,
-                    Protocol::Http2 => &self.tls_http2,
+                    Protocol::Http1 => &connectors.http1,
+                    Protocol::Http2 => &connectors.http2,
                 };
                 let stream = self.tls_by(connector, permit).await?;
                 let (tcp, session) = stream.get_ref();
@@ -177,6 +218,21 @@ impl Upstream {
                 "HTTP to a target that does not speak it".into(),
             )),
         }
+    }
+
+    /// A connection to a proxy that takes requests to the target.
+    async fn ask_proxy(
+        &self,
+        proxy: &Arc<UpstreamProxy>,
+        permit: &Permit,
+    ) -> Result<Connection, Fault> {
+        let login = chain::login(proxy)?;
+        let stream = self.to_proxy(proxy).await?;
+        let address = peer(&stream, permit)?;
+        let broken = |error| Fault::Upstream(format!("{}: {error}", permit.target()));
+        let sender = speak_http1(stream).await.map_err(broken)?;
+        let route = Route::Asking(Arc::clone(proxy), login);
+        Ok(Connection::new(Sender::Http1(sender), address, route))
     }
 
     /// Closes kept connections that were idle for too long.
@@ -204,7 +260,11 @@ where
         Protocol::Http1 => speak_http1(stream).await.map(Sender::Http1),
         Protocol::Http2 => speak_http2(stream).await.map(Sender::Http2),
     };
-    Ok(Connection::new(sender.map_err(broken)?, address))
+    let route = match permit.proxy() {
+        None => Route::Straight,
+        Some(proxy) => Route::Through(Arc::clone(proxy)),
+    };
+    Ok(Connection::new(sender.map_err(broken)?, address, route))
 }
 
 async fn speak_http1<IO>(stream: IO) -> Result<http1::SendRequest<Body>, hyper::Error>
@@ -242,13 +302,37 @@ async fn drive(connection: impl Future<Output = hyper::Result<()>>) {
     }
 }
 
-fn client_config(roots: RootCertStore) -> Result<ClientConfig, roots::RootsError> {
+impl Connectors {
+    fn new(
+        roots: &Arc<RootCertStore>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, roots::RootsError> {
+        let mut config = client_config(roots, identity)?;
+        let http1 = TlsConnector::from(Arc::new(config.clone()));
+        config.alpn_protocols.insert(0, ALPN_HTTP2.to_vec());
+        // Sessions are not resumed across the two, whose choice of protocol differs.
+        config.resumption = Resumption::default();
+        let http2 = TlsConnector::from(Arc::new(config));
+        Ok(Self { http1, http2 })
+    }
+}
+
+fn client_config(
+    roots: &Arc<RootCertStore>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, roots::RootsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(roots::RootsError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(Arc::clone(roots));
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let shown = SingleCertAndKey::from(Arc::clone(&own.key));
+            builder.with_client_cert_resolver(Arc::new(shown))
+        }
+    };
     config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
     Ok(config)
 }

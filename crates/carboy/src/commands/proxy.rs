@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::{self, Parts};
-use crate::cli::{CaChoice, ProxyArgs};
+use crate::cli::{CaChoice, ProxyArgs, UpstreamArgs};
 use crate::known;
 use crate::outcome::Outcome;
 use crate::output;
@@ -25,7 +25,8 @@ use crate::refusals::{PlainScreen, Refusals, Silence};
 pub(crate) fn run(args: &ProxyArgs) -> Result<Outcome> {
     let role = role(args)?;
     let choice = args.policy.policy.as_deref();
-    let chosen = policies::choose(choice)?;
+    let mut chosen = policies::choose(choice)?;
+    chosen.policy = assemble::behind(chosen.policy, &args.upstream)?;
     policies::advise(&chosen, choice, Path::new("."));
     let gathered = known::gather(&chosen.policy, &[])?;
     gathered.advise();
@@ -101,8 +102,8 @@ async fn serve(args: &ProxyArgs, role: Role, gate: Arc<Gate>) -> Result<Totals> 
     if let Some(receipts) = gate.evidence().path() {
         output::note(format_args!("receipts in {}", receipts.display()));
     }
-    let choice = args.policy.policy.clone();
-    let reloading = tokio::spawn(reload_on(hangups, choice, Arc::clone(&gate)));
+    let again = (args.policy.policy.clone(), args.upstream.clone());
+    let reloading = tokio::spawn(reload_on(hangups, again, Arc::clone(&gate)));
     let listener = Listener { socket, role };
     let workers = Workers::start(thread::available_parallelism().map_or(1, NonZero::get))?;
     carboy_proxy::serve(Arc::clone(&gate), vec![listener], workers, end(ends)).await?;
@@ -119,12 +120,17 @@ async fn end((mut interrupt, mut terminate): (Signal, Signal)) {
 }
 
 /// Reads the policy again at each SIGHUP. One that is not valid changes nothing.
-async fn reload_on(mut hangups: Signal, choice: Option<String>, gate: Arc<Gate>) {
+async fn reload_on(
+    mut hangups: Signal,
+    (choice, upstream): (Option<String>, UpstreamArgs),
+    gate: Arc<Gate>,
+) {
     while hangups.recv().await.is_some() {
         let reloaded = policies::choose(choice.as_deref()).and_then(|chosen| {
-            let (mode, digest) = (chosen.policy.mode(), chosen.policy.digest());
-            let gathered = known::gather(&chosen.policy, &[])?;
-            gate.reload(assemble::engine(chosen.policy, gathered.known)?);
+            let policy = assemble::behind(chosen.policy, &upstream)?;
+            let (mode, digest) = (policy.mode(), policy.digest());
+            let gathered = known::gather(&policy, &[])?;
+            gate.reload(assemble::engine(policy, gathered.known)?);
             output::note(format_args!(
                 "policy read again from {}: mode {}, digest {digest}",
                 chosen.source,

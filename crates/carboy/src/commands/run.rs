@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use carboy_bottle::{
     HostFacts, Plan, Spec, Variable, Workspace, WorkspaceMode, environment, launch, plan,
 };
 use carboy_engine::{Known, Policy};
 use carboy_proxy::{CertificateAuthority, Totals};
 
-use crate::assemble::Parts;
+use crate::assemble::{self, Parts};
 use crate::canaries::{self, For};
 use crate::cli::{self, RunArgs};
 use crate::known;
@@ -27,7 +27,8 @@ use crate::serving::Serving;
 /// Runs the command in a bottle, or prints the plan of it.
 pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     let choice = args.policy.policy.as_deref();
-    let chosen = policies::choose(choice)?;
+    let mut chosen = policies::choose(choice)?;
+    chosen.policy = assemble::behind(chosen.policy, &args.upstream)?;
     let state = paths::state_dir()?;
     let authority = CertificateAuthority::generate()?;
     let mut gathered = known::gather(&chosen.policy, &args.env)?;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     if args.canary || chosen.policy.plants_canaries() {
         plant(&mut spec, &mut gathered.known, args.dry_run)?;
     }
+    keep_keys_outside(&chosen.policy, &spec)?;
     let workspace = spec.workspace.dir.clone();
     let plan = plan(&spec, &HostFacts::gather(&spec_environment())?)?;
     if args.dry_run {
@@ -162,6 +164,29 @@ fn spec(args: &RunArgs, state: &Path, authority: &CertificateAuthority) -> Resul
         read_write: args.read_write.clone(),
         best_effort: args.best_effort,
     })
+}
+
+/// The keys of `tls.client` are the gate's: what the bottle shows must not hold them.
+fn keep_keys_outside(policy: &Policy, spec: &Spec) -> Result<()> {
+    let shown = spec.read_only.iter().chain(&spec.read_write).cloned();
+    let workspace =
+        (spec.workspace.mode != WorkspaceMode::None).then(|| spec.workspace.dir.clone());
+    let shown: Vec<_> = shown
+        .chain(workspace)
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    for own in policy.client_certificates() {
+        let key = known::expanded(&own.key)?;
+        let real = key
+            .canonicalize()
+            .with_context(|| format!("`tls.client` names {}", key.display()))?;
+        ensure!(
+            !shown.iter().any(|path| real.starts_with(path)),
+            "the key {} is where the command could read it: move it out of what the bottle shows",
+            key.display()
+        );
+    }
+    Ok(())
 }
 
 /// Puts decoys into the bottle's environment, under names that no program looks for.

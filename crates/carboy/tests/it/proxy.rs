@@ -201,6 +201,30 @@ fn a_reverse_proxy_stands_for_the_far_end() {
 }
 
 #[test]
+fn one_proxy_leads_through_another() {
+    let place = Place::new(Who::Me);
+    let world = World::over_http(&place.path(""));
+    let outer = Proxy::start(&place, &world.options(&place));
+    let mut options = world.options(&place);
+    options.extend(["--upstream-proxy".to_owned(), outer.url.clone()]);
+    let inner = Proxy::start(&place, &options);
+    let output = inner.curl(&[&world.url("/hello")]);
+    assert_eq!(stdout(&output), "hello from outside", "{}", stderr(&output));
+    for proxy in [inner, outer] {
+        let told = stderr(&proxy.end(Signal::SIGTERM));
+        assert!(told.contains("2 crossings, 0 refused"), "{told}");
+    }
+
+    options.extend(["--upstream-proxy-login", "NOT_SET"].map(str::to_owned));
+    let mut command = place.carboy();
+    command.args(["proxy", "--listen", "127.0.0.1:0"]);
+    let output = command.args(&options).output().unwrap();
+    expect_code(&output, 2);
+    let told = stderr(&output);
+    assert!(told.contains("set NOT_SET to user:password"), "{told}");
+}
+
+#[test]
 fn a_directory_of_receipts_misses_no_log() {
     let place = Place::new(Who::Me);
     let world = World::over_http(&place.path(""));

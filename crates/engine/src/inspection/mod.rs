@@ -69,6 +69,8 @@ pub enum Question {
 pub enum Answer {
     /// The addresses, in the resolver's order.
     Addresses(Vec<IpAddr>),
+    /// They cannot be found here, and [`Inspection::may_resolve_elsewhere`].
+    Elsewhere,
 }
 
 /// One crossing being judged. Every inspection ends in [`Inspection::finish`] or
@@ -257,8 +259,16 @@ impl Inspection {
         if self.is_stopped() {
             return Step::Stop;
         }
-        let Answer::Addresses(addresses) = answer;
-        self.pin(&addresses)
+        match answer {
+            Answer::Addresses(addresses) => self.pin(&addresses),
+            Answer::Elsewhere => self.leave_to_proxy(),
+        }
+    }
+
+    /// Whether a name that cannot be resolved here may be left to the policy's proxy.
+    pub fn may_resolve_elsewhere(&self) -> bool {
+        let (proxy, target) = (self.engine.policy.upstream_proxy(), &self.target);
+        proxy.is_some_and(|proxy| proxy.may_resolve(&target.host, target.port))
     }
 
     /// Hears what the protocol's own state tells against the crossing.

@@ -130,7 +130,21 @@ impl Inspection {
             SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
         ];
-        Step::Connect(Permit::new(self.target.clone(), loopback.to_vec()))
+        Step::Connect(Permit::new(self.target.clone(), loopback.to_vec(), None))
+    }
+
+    /// A name that only the proxy can resolve, and check.
+    pub(super) fn leave_to_proxy(&mut self) -> Step {
+        if !self.may_resolve_elsewhere() {
+            return self.pin(&[]);
+        }
+        let (host, port) = (&self.target.host, self.target.port);
+        let proxy = self.engine.policy.route(host, port, &[]);
+        self.step(Step::Connect(Permit::new(
+            self.target.clone(),
+            Vec::new(),
+            proxy,
+        )))
     }
 
     /// One address that may not be reached refuses them all: an honest name does not mix them, a
@@ -154,10 +168,14 @@ impl Inspection {
             self.docket.refuse(Severity::Critical, refusal);
         }
         let port = self.target.port;
+        let proxy = self
+            .engine
+            .policy
+            .route(&self.target.host, port, &addresses);
         let pinned = addresses
             .into_iter()
             .map(|addr| SocketAddr::new(addr, port));
-        let permit = Permit::new(self.target.clone(), pinned.collect());
+        let permit = Permit::new(self.target.clone(), pinned.collect(), proxy);
         self.step(Step::Connect(permit))
     }
 

@@ -1,14 +1,18 @@
 //! From the file as written to the policy that judges; everything that can be wrong is found here.
 
+use std::sync::Arc;
+
 use serde_saphyr::Location;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{PolicyError, Problem, did_you_mean};
 use super::file::{
-    At, EgressFile, ExemptFile, Limit, LimitsFile, PolicyFile, Size, ThresholdsFile, WindowFile,
+    At, ClientFile, EgressFile, ExemptFile, Limit, LimitsFile, PolicyFile, ProxyFile, ResolveFile,
+    Size, ThresholdsFile, WindowFile,
 };
 use super::known::Sources;
-use super::{Egress, Exemption, Limits, Policy, Window, date};
+use super::proxy::UpstreamProxy;
+use super::{ClientCertificate, Egress, Exemption, Limits, Policy, Window, date};
 use crate::address::AddressClass;
 use crate::crossing::SurfaceKind;
 use crate::host::{HostPattern, PatternError};
@@ -64,6 +68,38 @@ pub(super) fn compile(text: &str, file: &str) -> Result<Policy, PolicyError> {
     }
 }
 
+/// A policy with a proxy that its file does not name.
+pub(super) fn behind(
+    mut file: PolicyFile,
+    url: &str,
+    login: Option<&str>,
+    no_proxy: &[String],
+) -> Result<Policy, PolicyError> {
+    let text = |text: &str| At::new(text.to_owned());
+    let proxy = file.egress.proxy.get_or_insert_with(|| ProxyFile {
+        url: text(url),
+        no_proxy: Vec::new(),
+        login: None,
+        resolve: ResolveFile::default(),
+    });
+    proxy.url = text(url);
+    if let Some(login) = login {
+        proxy.login = Some(text(login));
+    }
+    if !no_proxy.is_empty() {
+        proxy.no_proxy = no_proxy.iter().map(|rule| text(rule)).collect();
+    }
+    let mut problems = Problems {
+        file: "--upstream-proxy",
+        found: Vec::new(),
+    };
+    let policy = build(file, &mut problems);
+    match problems.found.is_empty() {
+        true => Ok(policy),
+        false => Err(PolicyError::new(problems.found)),
+    }
+}
+
 fn read(text: &str) -> Result<PolicyFile, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: NODES_MAX },
@@ -105,6 +141,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
     fill_limits(&mut file.egress.limits);
     let egress = build_egress(&file.egress, problems);
     let passthrough = patterns(&file.tls.passthrough, "tls.passthrough", problems);
+    let client = build_client(&file.tls.client, problems);
     check_tls(&file, problems);
     check_scores(&file.inspect.injection_score, problems);
     let homes = build_homes(&file, problems);
@@ -117,6 +154,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
         egress,
         intercept: file.tls.intercept.0.value,
         passthrough,
+        client,
         homes,
         known,
         exemptions,
@@ -179,6 +217,11 @@ fn build_egress(file: &EgressFile, problems: &mut Problems<'_>) -> Egress {
         tcp: patterns(&file.tcp, "egress.tcp", problems),
         private: patterns(&file.private, "egress.private", problems),
         limits,
+        proxy: file
+            .proxy
+            .as_ref()
+            .and_then(|proxy| UpstreamProxy::build(proxy, problems))
+            .map(Arc::new),
     };
     check_tcp(file, problems);
     check_private(file, problems);
@@ -316,6 +359,24 @@ fn check_tls(file: &PolicyFile, problems: &mut Problems<'_>) {
         let suggestion = "remove the list, or write `intercept: true`";
         problems.add_at(&file.tls.intercept, what, suggestion);
     }
+}
+
+fn build_client(list: &[ClientFile], problems: &mut Problems<'_>) -> Vec<ClientCertificate> {
+    let mut certificates = Vec::new();
+    for own in list {
+        let hosts = patterns(std::slice::from_ref(&own.host), "tls.client", problems).pop();
+        for path in [&own.cert, &own.key] {
+            if path.0.value.is_empty() {
+                problems.add_at(path, "a path in `tls.client` is empty", "name a file");
+            }
+        }
+        certificates.extend(hosts.map(|hosts| ClientCertificate {
+            hosts,
+            cert: own.cert.0.value.as_str().into(),
+            key: own.key.0.value.as_str().into(),
+        }));
+    }
+    certificates
 }
 
 fn check_scores(scores: &At<ThresholdsFile>, problems: &mut Problems<'_>) {

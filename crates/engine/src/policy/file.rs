@@ -88,6 +88,38 @@ pub(super) struct EgressFile {
     pub(super) private: Vec<At<String>>,
     /// Rates and budgets.
     pub(super) limits: LimitsFile,
+    /// The proxy that all connections go through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proxy: Option<ProxyFile>,
+}
+
+/// The proxy that all connections go through.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyFile {
+    /// Where it is: `http://HOST:PORT`.
+    pub(super) url: At<String>,
+    /// Names (each with all below it), addresses and networks that are reached without it; each may
+    /// end in `:port`.
+    #[serde(default)]
+    pub(super) no_proxy: Vec<At<String>>,
+    /// The variable of the environment that `carboy` is given which holds `user:password` for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<At<String>>,
+    /// Who resolves names.
+    #[serde(default)]
+    pub(super) resolve: ResolveFile,
+}
+
+/// Who resolves the names of far ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ResolveFile {
+    /// Carboy: a name that it cannot resolve is refused.
+    #[default]
+    Local,
+    /// Carboy where it can, the proxy where it cannot.
+    Remote,
 }
 
 /// Rates and budgets, for each site and for the whole session.
@@ -150,6 +182,21 @@ pub(super) struct TlsFile {
     pub(super) intercept: At<bool>,
     /// Hosts whose TLS is relayed unread.
     pub(super) passthrough: Vec<At<String>>,
+    /// Certificates that are shown to upstreams which ask for one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) client: Vec<ClientFile>,
+}
+
+/// A certificate that is shown to upstreams which ask for one.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientFile {
+    /// The host pattern of the upstreams.
+    pub(super) host: At<String>,
+    /// The PEM file of the certificate, and of those between it and its authority.
+    pub(super) cert: At<String>,
+    /// The PEM file of its key, which only its owner may read.
+    pub(super) key: At<String>,
 }
 
 impl Default for TlsFile {
@@ -157,6 +204,7 @@ impl Default for TlsFile {
         Self {
             intercept: At::new(true),
             passthrough: Vec::new(),
+            client: Vec::new(),
         }
     }
 }

@@ -5,8 +5,10 @@ mod date;
 mod error;
 mod file;
 mod known;
+mod proxy;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,7 @@ use crate::verdict::Digest;
 pub(crate) use date::{DAY_SECONDS, day_of};
 pub use error::{PolicyError, Problem};
 use file::{PolicyFile, Setting};
+pub use proxy::UpstreamProxy;
 
 /// Default of `egress.limits.subdomains_per_hour`: far above what one site's content network uses,
 /// far below what a tunnel through names needs.
@@ -128,6 +131,7 @@ pub struct Policy {
     egress: Egress,
     intercept: bool,
     passthrough: Vec<HostPattern>,
+    client: Vec<ClientCertificate>,
     homes: Vec<(Box<str>, Vec<HostPattern>)>,
     known: known::Sources,
     exemptions: Vec<Exemption>,
@@ -141,6 +145,18 @@ struct Egress {
     tcp: Vec<HostPattern>,
     private: Vec<HostPattern>,
     limits: Limits,
+    proxy: Option<Arc<UpstreamProxy>>,
+}
+
+/// A certificate that is shown to upstreams which ask for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The upstreams.
+    pub hosts: HostPattern,
+    /// The file of the certificate, as the policy writes its path.
+    pub cert: Box<str>,
+    /// The file of its key.
+    pub key: Box<str>,
 }
 
 /// Rates and budgets; `None` is unlimited.
@@ -233,6 +249,40 @@ impl Policy {
     /// Whether raw TCP may be spoken to a host and port.
     pub fn allows_tcp(&self, host: &Host, port: u16) -> bool {
         covers(&self.egress.tcp, host, port) || self.lists_host_service(host, Some(port))
+    }
+
+    /// The proxy that connections go through.
+    pub fn upstream_proxy(&self) -> Option<&Arc<UpstreamProxy>> {
+        self.egress.proxy.as_ref()
+    }
+
+    /// This policy, with connections going through the proxy at `url`, as `egress.proxy` has it. What
+    /// else stands there stays; `login` and `no_proxy` replace it where they are given.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`]; the places are in `--upstream-proxy`.
+    pub fn behind(
+        self,
+        url: &str,
+        login: Option<&str>,
+        no_proxy: &[String],
+    ) -> Result<Self, PolicyError> {
+        compile::behind(self.file, url, login, no_proxy)
+    }
+
+    /// The certificates that are shown to upstreams.
+    pub fn client_certificates(&self) -> &[ClientCertificate] {
+        &self.client
+    }
+
+    /// The proxy by which a far end is reached, or none.
+    pub(crate) fn route(
+        &self,
+        host: &Host,
+        port: u16,
+        addresses: &[IpAddr],
+    ) -> Option<Arc<UpstreamProxy>> {
+        proxy::route(self.egress.proxy.as_ref(), host, port, addresses)
     }
 
     /// How receipts are kept.

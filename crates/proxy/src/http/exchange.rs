@@ -19,7 +19,7 @@ use super::guard::MALFORMED_METHOD;
 use super::{Client, connect, own};
 use crate::gate::{Asked, Gate, Pass, Refused};
 use crate::limits::RESPONSE_HEAD_TIMEOUT;
-use crate::upstream::{Lease, SendError};
+use crate::upstream::{Lease, SendError, wants_login};
 
 /// Answers one request: with the upstream's response, a refusal, or the gate's own words.
 pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Response<Body> {
@@ -342,6 +342,7 @@ impl SendError {
             Self::Unsent(_, error) | Self::Broken(error) => {
                 Fault::Upstream(format!("{target} broke off: {}", cause(&error)))
             }
+            Self::ProxyLogin => wants_login(),
             Self::TimedOut => Fault::UpstreamTimeout(format!(
                 "{target} did not answer in {RESPONSE_HEAD_TIMEOUT:?}"
             )),

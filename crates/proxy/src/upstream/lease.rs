@@ -6,9 +6,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ::http::{Request, Response};
-use carboy_engine::Target;
-use carboy_wire::http::Protocol;
+use ::http::{HeaderValue, Request, Response, StatusCode};
+use carboy_engine::{Permit, Target, UpstreamProxy};
+use carboy_wire::http::{Protocol, for_proxy};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::runtime::{Handle, Id};
@@ -22,10 +22,21 @@ use crate::limits::RESPONSE_HEAD_TIMEOUT;
 pub(super) struct Connection {
     sender: Sender,
     address: SocketAddr,
+    route: Route,
     /// The runtime that drives it. Used from another, each of its wakes would cross threads.
     home: Id,
     /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
     alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// How a connection leads to its far end.
+#[derive(Clone)]
+pub(super) enum Route {
+    Straight,
+    /// By a tunnel of this proxy's.
+    Through(Arc<UpstreamProxy>),
+    /// It is the proxy's own, which is asked for each request, with this login.
+    Asking(Arc<UpstreamProxy>, Option<HeaderValue>),
 }
 
 pub(super) enum Sender {
@@ -52,21 +63,30 @@ pub(crate) enum SendError {
     Broken(hyper::Error),
     /// No answer came in time.
     TimedOut,
+    /// The policy's proxy does not know who asks.
+    ProxyLogin,
 }
 
 impl Connection {
     /// A connection that the calling runtime drives.
-    pub(super) fn new(sender: Sender, address: SocketAddr) -> Self {
+    pub(super) fn new(sender: Sender, address: SocketAddr, route: Route) -> Self {
         Self {
             sender,
             address,
+            route,
             home: Handle::current().id(),
             alarm: None,
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    /// Whether a permit lets it be used.
+    pub(super) fn is_permitted(&self, permit: &Permit) -> bool {
+        match &self.route {
+            Route::Straight => {
+                permit.proxy().is_none() && permit.addresses().contains(&self.address)
+            }
+            Route::Through(proxy) | Route::Asking(proxy, _) => permit.proxy() == Some(proxy),
+        }
     }
 
     pub(super) fn home(&self) -> Id {
@@ -85,6 +105,7 @@ impl Connection {
             Sender::Http2(sender) => Some(Self {
                 sender: Sender::Http2(sender.clone()),
                 address: self.address,
+                route: self.route.clone(),
                 home: self.home,
                 alarm: None,
             }),
@@ -147,12 +168,24 @@ impl Lease {
     /// Sends a request and waits for its response's head, at most for [`RESPONSE_HEAD_TIMEOUT`].
     pub(crate) async fn send(
         &mut self,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Incoming>, SendError> {
+        let asks_proxy = match &self.connection.route {
+            Route::Straight | Route::Through(_) => false,
+            Route::Asking(_, login) => {
+                for_proxy(&mut request, &self.target, login.as_ref());
+                true
+            }
+        };
         let Connection { sender, alarm, .. } = &mut self.connection;
-        match sender {
+        let response = match sender {
             Sender::Http1(sender) => in_time(sender.try_send_request(request), alarm).await,
             Sender::Http2(sender) => in_time(sender.try_send_request(request), alarm).await,
+        }?;
+        match response.status() {
+            // It is not the client that the proxy does not know.
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED if asks_proxy => Err(SendError::ProxyLogin),
+            _ => Ok(response),
         }
     }
 

@@ -149,7 +149,7 @@ impl Shelf {
             let connection = &kept.connection;
             connection.home() == here
                 && is_wanted(connection)
-                && permit.addresses().contains(&connection.address())
+                && connection.is_permitted(permit)
                 && kept.is_fresh(now)
         })
     }

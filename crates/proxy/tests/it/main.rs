@@ -7,6 +7,7 @@
 )]
 
 mod bounds;
+mod chain;
 mod content;
 mod corpus;
 mod dns;
@@ -15,6 +16,7 @@ mod exits;
 mod forward;
 mod framing;
 mod http2;
+mod identity;
 mod intercept;
 mod mcp;
 mod passthrough;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use carboy_engine::{Durability, Engine, Known, Policy};
 use carboy_proxy::{
-    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Interceptor,
-    Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig, Workers,
+    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Identity,
+    Interceptor, Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig,
+    Workers,
 };
 use carboy_receipt::{Report, Verifier, Verify};
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ pub struct Setup<'a> {
     pub role: Role,
     /// PEM files of authorities that upstreams' certificates may come from.
     pub authorities: Vec<PathBuf>,
+    /// Certificates that are shown to upstreams.
+    pub identities: Vec<Identity>,
     /// Names that lead to the loopback.
     pub names: &'a str,
 }
@@ -64,6 +67,7 @@ impl Default for Setup<'_> {
             durability: Durability::Written,
             role: Role::Forward,
             authorities: Vec::new(),
+            identities: Vec::new(),
             names: "up.example other.example",
         }
     }
@@ -99,6 +103,8 @@ impl Stand {
             resolver: Resolver::new(hosts(setup.names)),
             upstream: Upstream::new(&UpstreamConfig {
                 extra_authorities: setup.authorities,
+                identities: setup.identities,
+                hosts: hosts(setup.names),
             })
             .unwrap(),
             interceptor: interceptor(),

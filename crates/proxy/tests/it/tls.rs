@@ -8,6 +8,8 @@ use carboy_engine::Host;
 use carboy_proxy::{CertificateAuthority, Gate};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,14 +42,33 @@ impl Authority {
 
     /// What proves itself as `host` and chooses the first of `alpn` that a client offers.
     pub fn acceptor_of(&self, host: &str, alpn: &[&str]) -> TlsAcceptor {
+        self.acceptor_asking(host, alpn, WebPkiClientVerifier::no_client_auth())
+    }
+
+    fn acceptor_asking(
+        &self,
+        host: &str,
+        alpn: &[&str],
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> TlsAcceptor {
         let leaf = self.inner.leaf(&Host::parse(host).unwrap()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(leaf)));
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// As [`Authority::upstream`], for clients that show a certificate of `trusted`.
+    pub async fn upstream_asking(&self, host: &str, trusted: CertificateDer<'static>) -> Upstreams {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let acceptor = self.acceptor_asking(host, &[], verifier.build().unwrap());
+        Upstreams::run(move |far| answer(acceptor.clone(), far)).await
     }
 
     /// An upstream that proves itself as `host`, and answers each request with its own head.

@@ -7,6 +7,7 @@
 //! What a peer can put into a head either reaches the far end and is a surface, or is stripped.
 //! Fragments are neither: the `http` crate drops them as it parses, and they are never sent.
 
+mod chain;
 mod forward;
 mod reverse;
 mod surfaces;
@@ -14,6 +15,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use chain::{Answered, basic_login, connect_answer, connect_request, for_proxy};
 pub use forward::{
     Protocol, check_response, check_upgrade, downstream_head, filter_accept_encoding,
     strip_hop_by_hop, upstream_head,

@@ -105,6 +105,12 @@ pub(super) fn path_and_query(head: &Parts) -> &str {
     head.uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
+/// Appends `host:port`.
+pub(super) fn write_host_and_port(out: &mut String, target: &Target) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{}:{}", target.host, target.port);
+}
+
 /// Appends `host` or `host:port`, the port only where it is not the scheme's own.
 pub(super) fn write_authority(out: &mut String, target: &Target) {
     // Writing to a string cannot fail.
