@@ -110,6 +110,11 @@ impl Ask {
         Ok(Self { head, target, pass })
     }
 
+    /// What crossings of the response must know of it.
+    pub(crate) fn asked(&self) -> Asked {
+        self.pass.asked()
+    }
+
     /// Connects, sends, and opens the response's crossing.
     pub(crate) async fn cross(
         mut self,
