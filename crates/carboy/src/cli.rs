@@ -176,7 +176,7 @@ pub(crate) struct ProxyArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum McpCommand {
     /// Run a server and judge each message on its standard input and output
-    Wrap(WrapArgs),
+    Wrap(Box<WrapArgs>),
     /// Show and accept what is kept of servers' tools
     #[command(subcommand)]
     Tools(McpToolsCommand),

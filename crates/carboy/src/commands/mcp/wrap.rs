@@ -51,7 +51,8 @@ const SIGNALS: [Signal; 4] = [
 /// Runs the server until it ends, and returns its exit code.
 pub(super) fn run(args: &WrapArgs) -> Result<Outcome> {
     let choice = args.policy.policy.as_deref();
-    let chosen = policies::choose(choice)?;
+    let mut chosen = policies::choose(choice)?;
+    chosen.policy = assemble::behind(chosen.policy, &args.upstream)?;
     let gathered = known::gather(&chosen.policy, &args.env)?;
     if !args.quiet {
         policies::advise(&chosen, choice, Path::new("."));
@@ -145,6 +146,21 @@ fn bottled(args: &WrapArgs) -> Result<std::process::Command> {
         "--upstream-ca",
         args.upstream.upstream_ca.as_ref().map(path).as_ref(),
     );
+    let (proxy, login) = (
+        &args.upstream.upstream_proxy,
+        &args.upstream.upstream_proxy_login,
+    );
+    option(
+        "--upstream-proxy",
+        proxy.as_ref().map(OsString::from).as_ref(),
+    );
+    option(
+        "--upstream-proxy-login",
+        login.as_ref().map(OsString::from).as_ref(),
+    );
+    for rule in &args.upstream.no_proxy {
+        option("--no-proxy", Some(&OsString::from(rule)));
+    }
     for shown in &args.read_only {
         option("--read-only", Some(&path(shown)));
     }
