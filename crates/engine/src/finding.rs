@@ -95,6 +95,8 @@ impl Severity {
 pub enum Action {
     /// Recorded only.
     Warn,
+    /// Replaced by a placeholder where that is safe; elsewhere the crossing is refused.
+    Redact,
     /// The crossing is refused.
     Block,
 }

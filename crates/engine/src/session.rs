@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::crossing::Time;
+use crate::finding::Fingerprint;
 use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
 use crate::rules::Rule;
@@ -32,6 +33,8 @@ const HOSTS_MAX: usize = 1 << 16;
 const RUNS_MAX: usize = 1 << 17;
 /// Labels remembered as counted: 256 KiB.
 const LABELS_MAX: usize = 1 << 14;
+/// Replaced values whose numbers are kept: 512 KiB. Later ones are all of number 0.
+const PLACEHOLDERS_MAX: usize = 1 << 13;
 
 /// One agent's memory: rates, budgets and counts, behind a lock of its own so that scanning never
 /// waits for another crossing's. Bounded, whatever the agent does.
@@ -53,6 +56,14 @@ struct State {
     given: Seen<RUNS_MAX>,
     /// What has crossed of known values.
     pieces: Coverage,
+    placeholders: Placeholders,
+}
+
+/// The numbers of replaced values, by rule.
+#[derive(Debug, Default)]
+struct Placeholders {
+    numbers: HashMap<(&'static str, Fingerprint), u32>,
+    last: HashMap<&'static str, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +128,22 @@ pub(crate) struct OverLimit {
 }
 
 impl Session {
+    /// The number of a replaced value: from 1 on for each rule, the same for the same value.
+    pub(crate) fn placeholder(&self, rule: &'static Rule, value: Fingerprint) -> u32 {
+        let placeholders = &mut self.lock().placeholders;
+        let Placeholders { numbers, last } = placeholders;
+        if let Some(number) = numbers.get(&(rule.id, value)) {
+            return *number;
+        }
+        if numbers.len() >= PLACEHOLDERS_MAX {
+            return 0;
+        }
+        let last = last.entry(rule.id).or_default();
+        *last += 1;
+        numbers.insert((rule.id, value), *last);
+        *last
+    }
+
     /// Spends `amount` of a budget, for the site and for the session. What does not fit is refused
     /// whole, so that a stream is judged alike however it is cut.
     pub(crate) fn spend(

@@ -391,6 +391,22 @@ impl Pass {
         self.take_step(step).map(|_| ())
     }
 
+    /// Whether the policy wants content replaced: then it goes through [`Pass::redact`] before it is
+    /// pushed.
+    pub fn redacts(&self) -> bool {
+        match &self.state {
+            State::Open(inspection) => inspection.redacts(),
+            State::Closed | State::Refused(_) => false,
+        }
+    }
+
+    /// A surface's content with what the policy wants redacted replaced; `None` to leave it.
+    pub fn redact(&mut self, next: Surface<'_>) -> Option<Vec<u8>> {
+        let now = self.now;
+        let (gate, inspection) = self.inspection().ok()?;
+        inspection.redact(next, &gate.session, now)
+    }
+
     /// Says that no more of a body is at hand just now. Returns how many held bytes may go on.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ pub(crate) fn withhold(far: &Target, findings: &[Finding]) -> Withhold {
 fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
     let action = match finding.action {
         Action::Warn => "warn",
+        Action::Redact => "redact",
         Action::Block => "block",
     };
     let score = finding.score.as_ref();

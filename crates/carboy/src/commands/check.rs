@@ -234,6 +234,7 @@ fn finding_facts(finding: &Finding) -> Value {
 fn action(finding: &Finding) -> &'static str {
     match finding.action {
         carboy_engine::Action::Warn => "warn",
+        carboy_engine::Action::Redact => "redact",
         carboy_engine::Action::Block => "block",
     }
 }

@@ -174,7 +174,7 @@ impl Inspection {
         let mut budget = std::mem::take(&mut self.budget);
         let bench = self.bench(now);
         let holds = |own: &Sighting| {
-            !self.is_audit() && bench.action(own, next.kind) == Some(Action::Block)
+            !self.is_audit() && bench.action(own, next.kind) >= Some(Action::Redact)
         };
         let released = stream.push(
             &self.engine.scanner,
@@ -211,7 +211,7 @@ impl Inspection {
         let kind = self.stream_kind();
         let bench = self.bench(now);
         let holds =
-            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) >= Some(Action::Redact);
         let released = stream.lull(&self.engine.scanner, &holds);
         self.stream = Some(stream);
         released
@@ -225,7 +225,7 @@ impl Inspection {
         let mut found = Vec::new();
         let bench = self.bench(now);
         let holds =
-            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) >= Some(Action::Redact);
         let released = stream.pause(&self.engine.scanner, &holds, &mut found);
         self.stream = Some(stream);
         for sighting in found {
@@ -256,7 +256,7 @@ impl Inspection {
         let mut budget = std::mem::take(&mut self.budget);
         let bench = self.bench(now);
         let holds =
-            |own: &Sighting| !self.is_audit() && bench.action(own, kind) == Some(Action::Block);
+            |own: &Sighting| !self.is_audit() && bench.action(own, kind) >= Some(Action::Redact);
         let ended = stream.finish(&self.engine.scanner, &holds, &mut budget, &mut found);
         self.budget = budget;
         self.settle_scan(ended, kind);
@@ -377,6 +377,11 @@ impl Inspection {
         let bench = self.bench(now);
         let Some(action) = bench.action(&sighting, kind) else {
             return;
+        };
+        // What can be replaced was, before it was pushed.
+        let action = match action {
+            Action::Redact => Action::Block,
+            action => action,
         };
         let finding = Finding {
             rule: sighting.rule.id.into(),

@@ -6,6 +6,7 @@ mod hidden;
 mod joined;
 mod message;
 mod pieces;
+mod redact;
 mod route;
 
 use std::collections::HashMap;

@@ -214,9 +214,9 @@ impl Default for TlsFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct InspectFile {
     /// Credentials and keys on their way out, to anywhere but their home.
-    pub(super) secret: Setting,
+    pub(super) secret: ValueSetting,
     /// Personal data on its way out.
-    pub(super) personal: Setting,
+    pub(super) personal: ValueSetting,
     /// Instructions aimed at the agent, on their way in.
     pub(super) injection: Setting,
     /// From which scores the weighed passages among them are recorded, and taken for high.
@@ -241,8 +241,8 @@ pub(super) struct InspectFile {
 impl Default for InspectFile {
     fn default() -> Self {
         Self {
-            secret: Setting::BlockHigh,
-            personal: Setting::BlockHigh,
+            secret: ValueSetting::BlockHigh,
+            personal: ValueSetting::BlockHigh,
             injection: Setting::BlockHigh,
             injection_score: At::new(ThresholdsFile::default()),
             entropy: Setting::BlockHigh,
@@ -290,6 +290,23 @@ pub(super) enum Setting {
     Block,
     /// Refuse those of high or critical severity, record the others.
     BlockHigh,
+    /// Record.
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// What to make of findings that are values, each of which a placeholder can stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ValueSetting {
+    /// Refuse.
+    Block,
+    /// Refuse those of high or critical severity, record the others.
+    BlockHigh,
+    /// Replace those of high or critical severity on their way out, and refuse where that is not
+    /// safe; record the others.
+    Redact,
     /// Record.
     Warn,
     /// Do not look.

@@ -21,7 +21,7 @@ use crate::verdict::Digest;
 
 pub(crate) use date::{DAY_SECONDS, day_of};
 pub use error::{PolicyError, Problem};
-use file::{PolicyFile, Setting};
+use file::{PolicyFile, Setting, ValueSetting};
 pub use proxy::UpstreamProxy;
 
 /// Default of `egress.limits.subdomains_per_hour`: far above what one site's content network uses,
@@ -329,7 +329,7 @@ impl Policy {
                 suggestion: Some("list hosts in `egress.allow`".into()),
             });
         }
-        if self.action(Class::Secret, Severity::Critical) != Some(Action::Block) {
+        if self.action(Class::Secret, Severity::Critical) < Some(Action::Redact) {
             warnings.push(self.floor_warning());
         }
         warnings
@@ -402,12 +402,22 @@ impl Policy {
 
     /// What to make of a finding; `None` when its class is not looked for.
     pub(crate) fn action(&self, class: Class, severity: Severity) -> Option<Action> {
-        match self.setting(class) {
-            Setting::Block => Some(Action::Block),
-            Setting::BlockHigh if severity >= Severity::High => Some(Action::Block),
-            Setting::BlockHigh | Setting::Warn => Some(Action::Warn),
-            Setting::Off => None,
+        let is_high = severity >= Severity::High;
+        let inspect = &self.file.inspect;
+        match class {
+            Class::Secret => of_value(inspect.secret, is_high),
+            Class::Personal => of_value(inspect.personal, is_high),
+            Class::Injection => of_class(inspect.injection, is_high),
+            Class::Entropy => of_class(inspect.entropy, is_high),
+            Class::Shape => of_class(inspect.shape, is_high),
+            Class::Opaque => of_class(inspect.opaque, is_high),
         }
+    }
+
+    /// Whether the findings of any class are to be replaced.
+    pub(crate) fn redacts(&self) -> bool {
+        let inspect = &self.file.inspect;
+        [inspect.secret, inspect.personal].contains(&ValueSetting::Redact)
     }
 
     /// Whether a score is worth a record.
@@ -421,18 +431,6 @@ impl Policy {
         match is_high && !score.is_cited {
             true => Severity::High,
             false => Severity::Medium,
-        }
-    }
-
-    fn setting(&self, class: Class) -> Setting {
-        let inspect = &self.file.inspect;
-        match class {
-            Class::Secret => inspect.secret,
-            Class::Personal => inspect.personal,
-            Class::Injection => inspect.injection,
-            Class::Entropy => inspect.entropy,
-            Class::Shape => inspect.shape,
-            Class::Opaque => inspect.opaque,
         }
     }
 
@@ -480,6 +478,25 @@ impl Policy {
         self.exemptions
             .iter()
             .any(|own| own.covers(rule, place, now))
+    }
+}
+
+fn of_class(setting: Setting, is_high: bool) -> Option<Action> {
+    match setting {
+        Setting::Block => Some(Action::Block),
+        Setting::BlockHigh if is_high => Some(Action::Block),
+        Setting::BlockHigh | Setting::Warn => Some(Action::Warn),
+        Setting::Off => None,
+    }
+}
+
+fn of_value(setting: ValueSetting, is_high: bool) -> Option<Action> {
+    match setting {
+        ValueSetting::Block => Some(Action::Block),
+        ValueSetting::BlockHigh if is_high => Some(Action::Block),
+        ValueSetting::Redact if is_high => Some(Action::Redact),
+        ValueSetting::BlockHigh | ValueSetting::Redact | ValueSetting::Warn => Some(Action::Warn),
+        ValueSetting::Off => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod policy;
 mod prose;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
+mod redact;
 mod remedy;
 mod repeat;
 mod secrets;

@@ -8,15 +8,16 @@ use bytes::Bytes;
 use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::{
-    Facing, Origin, Protocol, check_response, check_upgrade, downstream_head, request_surfaces,
-    request_target, response_surfaces, upstream_head,
+    Facing, Origin, Protocol, check_response, check_upgrade, downstream_head, redact_request,
+    request_surfaces, request_target, response_surfaces, upstream_head,
 };
 use carboy_wire::refusal;
 use hyper::body::{Body as _, Incoming};
 
 use super::body::{Body, Outcome, Source, cause};
 use super::guard::MALFORMED_METHOD;
-use super::{Client, connect, own};
+use super::whole::Taken;
+use super::{Client, connect, own, whole};
 use crate::gate::{Asked, Gate, Pass, Refused};
 use crate::limits::RESPONSE_HEAD_TIMEOUT;
 use crate::upstream::{Lease, SendError, wants_login};
@@ -95,7 +96,7 @@ impl Ask {
     /// Opens the crossing and inspects the head.
     pub(crate) fn open(
         gate: &Arc<Gate>,
-        head: request::Parts,
+        mut head: request::Parts,
         target: Target,
     ) -> Result<Self, Refused> {
         let mut pass = gate.open(Crossing {
@@ -103,6 +104,11 @@ impl Ask {
             target: &target,
             method: Some(head.method.as_str()),
         })?;
+        if pass.redacts()
+            && let Err(fault) = redact_request(&mut head, |surface| pass.redact(surface))
+        {
+            return Err(pass.fail(fault));
+        }
         request_surfaces(&head, &target, |surface| pass.push(surface).map(drop))?;
         if let Err(fault) = check_upgrade(&head) {
             return Err(pass.fail(fault));
@@ -126,6 +132,15 @@ impl Ask {
             let fault = Fault::Unsupported("a request to the gate itself".into());
             return Err(self.pass.fail(fault));
         }
+        let (content, body) = match body {
+            None => (Bytes::new(), None),
+            Some((body, state)) => {
+                match whole::take(&mut self.head, body, &mut self.pass, &state).await? {
+                    Taken::Whole(content) => (content, None),
+                    Taken::Streamed(body) => (Bytes::new(), Some((body, state))),
+                }
+            }
+        };
         let form = Form::of(&self.head);
         let path = self.head.uri.path().to_owned();
         let lease = match gate.upstream().lease(&permit, form.protocol).await {
@@ -140,7 +155,7 @@ impl Ask {
         let sent = match body {
             None => {
                 self.pass.close()?;
-                send_bare(gate, &permit, lease, self.head).await
+                send_whole(gate, &permit, lease, self.head, content).await
             }
             Some(body) => {
                 let sending = send_with_body(gate, &permit, lease, self.head, self.pass, body);
@@ -165,22 +180,23 @@ enum Unsent {
 
 type Sent = Result<(Response<Incoming>, Option<Lease>), Unsent>;
 
-/// Sends a request without a body. A kept connection may have been closed by the upstream just
+/// Sends a request whose crossing is over, with all of its body. A kept connection may have been closed by the upstream just
 /// now: then it is sent once more on a new one, if that can do no harm (RFC 9110, section 9.2.2).
-async fn send_bare(
+async fn send_whole(
     gate: &Arc<Gate>,
     permit: &Permit,
     mut lease: Lease,
     head: request::Parts,
+    content: Bytes,
 ) -> Sent {
     let again = (lease.is_reused() && head.method.is_idempotent()).then(|| head.clone());
-    let request = Request::from_parts(head, Body::default());
+    let request = Request::from_parts(head, Body::own(content.clone()));
     let error = match lease.send(request).await {
         Ok(response) => return Ok((response, Some(lease))),
         Err(error) => error,
     };
     let retry = match (again, error) {
-        (Some(head), SendError::Broken(_)) => Request::from_parts(head, Body::default()),
+        (Some(head), SendError::Broken(_)) => Request::from_parts(head, Body::own(content)),
         (_, SendError::Unsent(request, _)) if lease.is_reused() => *request,
         (_, error) => return Err(Unsent::Fault(error.into_fault(permit))),
     };

@@ -6,6 +6,7 @@ mod connect;
 mod exchange;
 mod guard;
 mod own;
+mod whole;
 
 use std::convert::Infallible;
 use std::future::Future;

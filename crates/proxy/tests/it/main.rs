@@ -22,6 +22,7 @@ mod mcp;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
+mod redact;
 mod reverse;
 mod socks;
 mod streams;

@@ -1,7 +1,7 @@
 //! HTTP heads: where a request goes, what content it carries, and what is sent on.
 //!
 //! The order in which an adapter uses it: [`request_target`], then [`check_upgrade`], then
-//! [`request_surfaces`] on the head as it arrived, then [`upstream_head`] on the head that leaves.
+//! [`redact_request`] where the policy wants it, then [`request_surfaces`] on the head as it is then, then [`upstream_head`] on the head that leaves.
 //! For an answer: [`check_response`], [`response_surfaces`], [`downstream_head`].
 //!
 //! What a peer can put into a head either reaches the far end and is a surface, or is stripped.
@@ -21,6 +21,6 @@ pub use forward::{
     strip_hop_by_hop, upstream_head,
 };
 pub use reverse::{BackendError, Backends, Facing};
-pub use surfaces::{request_surfaces, response_surfaces, trailer_surfaces};
+pub use surfaces::{redact_request, request_surfaces, response_surfaces, trailer_surfaces};
 pub(crate) use target::parse_host;
 pub use target::{Origin, absolute_url, connect_target, request_target};

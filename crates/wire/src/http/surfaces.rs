@@ -5,8 +5,9 @@
 //! stripped or rebuilt before the head is sent on is not.
 
 use ::http::header::{self, HeaderName, HeaderValue};
-use ::http::{HeaderMap, Method, request, response};
-use carboy_engine::{Surface, SurfaceKind, Target};
+use ::http::uri::PathAndQuery;
+use ::http::{HeaderMap, Method, Uri, request, response};
+use carboy_engine::{Fault, Surface, SurfaceKind, Target};
 
 use super::forward::is_hop_by_hop;
 use super::target::{absolute_url, host_text, path_and_query};
@@ -45,10 +46,70 @@ pub fn request_surfaces<E>(
         let method = head.method.as_str().as_bytes();
         visit(surface(SurfaceKind::Header, METHOD, method))?;
     }
-    let rebuilt = |name: &HeaderName| {
-        *name == header::HOST || *name == header::ACCEPT_ENCODING || is_hop_by_hop(name)
-    };
-    field_surfaces(SurfaceKind::Header, &head.headers, rebuilt, &mut visit)
+    field_surfaces(SurfaceKind::Header, &head.headers, is_rebuilt, &mut visit)
+}
+
+/// Replaces content of a request's head before it is visited: what `redact` returns for a query item's
+/// or a header's value stands in its place. It is shown the path first, which stays.
+///
+/// # Errors
+/// [`Fault::Malformed`] when what it returns cannot stand there.
+pub fn redact_request(
+    head: &mut request::Parts,
+    mut redact: impl FnMut(Surface<'_>) -> Option<Vec<u8>>,
+) -> Result<(), Fault> {
+    let text = path_and_query(head).to_owned();
+    let (path, query) = text.split_once('?').unwrap_or((&text, ""));
+    redact(surface(SurfaceKind::Path, "", path.as_bytes()));
+    if let Some(query) = redacted_query(query, &mut redact) {
+        let mut uri = std::mem::take(&mut head.uri).into_parts();
+        let text = [path.as_bytes(), b"?", &query].concat();
+        uri.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
+        head.uri = Uri::from_parts(uri).map_err(|_| unfit())?;
+    }
+    for (name, value) in &mut head.headers {
+        if is_rebuilt(name) || is_length(name, value) {
+            continue;
+        }
+        let own = surface(SurfaceKind::Header, name.as_str(), value.as_bytes());
+        if let Some(redacted) = redact(own) {
+            *value = HeaderValue::from_bytes(&redacted).map_err(|_| unfit())?;
+        }
+    }
+    Ok(())
+}
+
+/// The query with its values replaced, if any is.
+fn redacted_query(
+    query: &str,
+    redact: &mut impl FnMut(Surface<'_>) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let mut is_redacted = false;
+    let items = query.split('&').map(|item| {
+        let (key, value) = match item.split_once('=') {
+            Some((key, value)) if is_query_name(key) => (key, value),
+            _ => ("", item),
+        };
+        match redact(surface(SurfaceKind::Query, key, value.as_bytes())) {
+            Some(redacted) => {
+                is_redacted = true;
+                let kept = &item[..item.len() - value.len()];
+                [kept.as_bytes(), &redacted].concat()
+            }
+            None => item.as_bytes().to_vec(),
+        }
+    });
+    let items: Vec<_> = items.collect();
+    is_redacted.then(|| items.join(&b'&'))
+}
+
+fn unfit() -> Fault {
+    Fault::Malformed("a placeholder does not fit where the secret was".into())
+}
+
+/// Fields that are stripped or made anew before a request is sent on.
+fn is_rebuilt(name: &HeaderName) -> bool {
+    *name == header::HOST || *name == header::ACCEPT_ENCODING || is_hop_by_hop(name)
 }
 
 /// Visits the content of a response's head: its headers, after the path that was asked for, by which
