@@ -156,7 +156,7 @@ fn a_grpc_client_gets_a_status_and_a_message() {
     assert!(message.ends_with("; crossing: c-1"), "{message}");
 
     let mut long = refusal(Reason::Budget, Retry::After(3));
-    long.message = "100 % \u{e9}\n".repeat(1000).into();
+    long.message = "100 % \u{e9}\n".repeat(1000);
     let response = super::render_grpc(&long, "c-1");
     assert_eq!(response.headers()["grpc-status"], "8");
     assert_eq!(response.headers()["retry-after"], "3");
