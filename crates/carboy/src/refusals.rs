@@ -165,6 +165,8 @@ fn what(notice: &Notice<'_>) -> String {
             Some(method) => format!("the answer to {method} from the MCP server {host}"),
             None => format!("a message from the MCP server {host}"),
         },
+        CrossingKind::WsMessage => format!("a WebSocket message to {host}:{port}"),
+        CrossingKind::WsReply => format!("a WebSocket message from {host}:{port}"),
     }
 }
 

@@ -38,6 +38,10 @@ pub enum CrossingKind {
     McpRequest,
     /// A message of a model context protocol server to its client, of any of these kinds.
     McpResponse,
+    /// A message that the client sends over a WebSocket that was opened before.
+    WsMessage,
+    /// A message that the server sends over it.
+    WsReply,
 }
 
 /// Which way content moves through the wall.
@@ -57,8 +61,11 @@ impl CrossingKind {
             | Self::Tunnel
             | Self::TcpConnection
             | Self::HttpRequest
-            | Self::McpRequest => Direction::Outbound,
-            Self::TcpResponse | Self::HttpResponse | Self::McpResponse => Direction::Inbound,
+            | Self::McpRequest
+            | Self::WsMessage => Direction::Outbound,
+            Self::TcpResponse | Self::HttpResponse | Self::McpResponse | Self::WsReply => {
+                Direction::Inbound
+            }
         }
     }
 
@@ -72,7 +79,9 @@ impl CrossingKind {
             | Self::Tunnel
             | Self::HttpResponse
             | Self::TcpResponse
-            | Self::McpResponse => None,
+            | Self::McpResponse
+            | Self::WsMessage
+            | Self::WsReply => None,
         }
     }
 
@@ -87,6 +96,8 @@ impl CrossingKind {
             Self::HttpResponse => "http-response",
             Self::McpRequest => "mcp-request",
             Self::McpResponse => "mcp-response",
+            Self::WsMessage => "ws-message",
+            Self::WsReply => "ws-reply",
         }
     }
 }
@@ -174,8 +185,8 @@ impl fmt::Debug for Surface<'_> {
 
 /// The kinds of surface.
 ///
-/// All but [`SurfaceKind::Body`] and [`SurfaceKind::Stream`] are pushed once, whole; those two are
-/// streams, pushed in any number of pieces, and only they hold bytes back.
+/// All but [`SurfaceKind::Body`], [`SurfaceKind::Stream`] and [`SurfaceKind::WsMessage`] are pushed
+/// once, whole; those three are streams, pushed in any number of pieces, and only they hold bytes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SurfaceKind {
     /// The host name as the peer spelt it.
@@ -206,6 +217,8 @@ pub enum SurfaceKind {
     /// One string, key or number of a tool's definition in a list of tools; its path is the
     /// surface's name.
     Definition,
+    /// The next bytes of a WebSocket message, either way.
+    WsMessage,
 }
 
 impl SurfaceKind {
@@ -225,6 +238,7 @@ impl SurfaceKind {
             Self::Call => "call",
             Self::Message => "message",
             Self::Definition => "definition",
+            Self::WsMessage => "ws-message",
         }
     }
 }

@@ -198,7 +198,9 @@ impl Bench<'_> {
             return None;
         }
         let (host, port) = (&self.target.host, self.target.port);
-        let travels = rule.home_in.contains(&kind);
+        // After the handshake a message is the only place that a WebSocket has for a credential.
+        let is_message = kind == SurfaceKind::WsMessage && !Home::is_anywhere(rule);
+        let travels = rule.home_in.contains(&kind) || is_message;
         let may_add = rule.origin == Origin::Builtin && (travels || may_add_home(kind));
         if may_add && self.engine.policy().adds_home(rule.id, host, port) {
             return Some(Belonging::Here);

@@ -26,6 +26,7 @@ mod rules;
 mod scan;
 mod session;
 mod shape;
+mod strings;
 mod structure;
 mod surprise;
 mod verdict;
@@ -36,7 +37,7 @@ pub use address::AddressClass;
 pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
 pub use finding::{Action, Class, Finding, Fingerprint, Locus, Score, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
-pub use inspection::{Answer, Engine, Inspection, Question, Step};
+pub use inspection::{Answer, Conversation, Engine, Inspection, Question, Step};
 pub use known::{Asked, Known};
 pub use policy::{
     ClientCertificate, Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction,

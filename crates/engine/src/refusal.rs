@@ -287,7 +287,10 @@ fn content_remedy(
 /// Whether the policy may let a credential go home in a place where the rule does not expect it: a
 /// header of any name, or what a tool is called with.
 pub(crate) fn may_add_home(surface: SurfaceKind) -> bool {
-    matches!(surface, SurfaceKind::Header | SurfaceKind::Argument)
+    matches!(
+        surface,
+        SurfaceKind::Header | SurfaceKind::Argument | SurfaceKind::WsMessage
+    )
 }
 
 /// Where a credential may go home, in words.
@@ -297,6 +300,7 @@ fn places(rule: &Rule) -> String {
         SurfaceKind::Query => "a query item",
         SurfaceKind::Path => "the path",
         SurfaceKind::Body => "the body",
+        SurfaceKind::WsMessage => "a WebSocket message",
         SurfaceKind::Host
         | SurfaceKind::Url
         | SurfaceKind::Trailer

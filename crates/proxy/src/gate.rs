@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
-    Answer, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Objection, Permit,
+    Answer, Conversation, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection, Objection, Permit,
     Question, Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind, Target, Time, TlsAction,
     Verdict,
 };
@@ -350,6 +350,14 @@ impl Pass {
         &self.target
     }
 
+    /// Says what went before on the same connection, the same way: this crossing is judged as its
+    /// sequel too.
+    pub fn follow(&mut self, conversation: &Arc<Conversation>) {
+        if let State::Open(inspection) = &mut self.state {
+            inspection.follow(conversation);
+        }
+    }
+
     /// Judges the next piece of content. Returns how many held bytes of a stream may go on, oldest
     /// first; zero for surfaces that are not streams.
     ///
@@ -359,7 +367,7 @@ impl Pass {
     /// The refusal; nothing held may leave.
     pub fn push(&mut self, next: Surface<'_>) -> Result<usize, Refused> {
         match next.kind {
-            SurfaceKind::Body | SurfaceKind::Stream => {
+            SurfaceKind::Body | SurfaceKind::Stream | SurfaceKind::WsMessage => {
                 self.bytes += next.bytes.len() as u64;
                 self.now = self.gate.clock.now();
             }
@@ -671,6 +679,15 @@ impl Drop for Pass {
 }
 
 impl Asked {
+    /// The same for a message on the connection that the request opened.
+    pub(crate) fn message(&self, kind: CrossingKind) -> Self {
+        Self {
+            kind,
+            method: None,
+            ..self.clone()
+        }
+    }
+
     fn crossing(&self) -> Crossing<'_> {
         Crossing {
             kind: self.kind,

@@ -98,6 +98,25 @@ pub const BODY_PRIME_BYTES_MAX: usize = 64 * 1024;
 /// How long a response's head waits for that. Streams whose first event comes late are not kept.
 pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// The bytes of one WebSocket message. Clients of model providers and browsers' debuggers send a few
+/// megabytes; servers take 1 to 100 MiB.
+pub const WS_MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How much of a WebSocket message is held until it is judged as a whole. A longer one goes on in
+/// fragments, each once it is judged.
+pub const WS_HOLD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a WebSocket may be without a frame. Peers ping each other much more often; what is silent
+/// for half a day has lost its peer.
+pub const WS_IDLE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+
+/// How long a WebSocket's peer may take to answer a close frame, or to read one.
+pub const WS_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pings of one peer that its other side may have left unanswered: a pong that answers an older
+/// one is inspected like any other content.
+pub const WS_PINGS_MAX: usize = 16;
+
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 

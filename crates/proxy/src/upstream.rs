@@ -3,6 +3,7 @@
 mod chain;
 mod identity;
 mod lease;
+mod line;
 mod pool;
 
 use std::net::SocketAddr;

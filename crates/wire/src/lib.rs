@@ -14,3 +14,4 @@ pub mod readable;
 pub mod refusal;
 pub mod socks;
 pub mod tls;
+pub mod websocket;

@@ -66,7 +66,9 @@ impl Inspection {
 
     pub(super) fn push_path(&mut self, next: Surface<'_>, session: &Session, now: Time) {
         self.keep_path(next.bytes);
-        if self.kind.direction() == Direction::Inbound {
+        // That of a message was judged when its WebSocket was opened.
+        let is_message = self.kind == CrossingKind::WsMessage;
+        if self.kind.direction() == Direction::Inbound || is_message {
             return;
         }
         if !self.is_seen(next.bytes) {
@@ -170,6 +172,9 @@ impl Inspection {
             .stream
             .take()
             .unwrap_or_else(|| self.open_stream(next.kind));
+        if let Some((_, said)) = &mut self.conversation {
+            said.add(next.bytes);
+        }
         let mut found = Vec::new();
         let mut budget = std::mem::take(&mut self.budget);
         let bench = self.bench(now);
@@ -244,6 +249,7 @@ impl Inspection {
             | CrossingKind::HttpResponse
             | CrossingKind::McpRequest
             | CrossingKind::McpResponse => SurfaceKind::Body,
+            CrossingKind::WsMessage | CrossingKind::WsReply => SurfaceKind::WsMessage,
         }
     }
 
@@ -261,6 +267,42 @@ impl Inspection {
         self.budget = budget;
         self.settle_scan(ended, kind);
         for sighting in found {
+            self.judge(sighting, kind, "", now);
+        }
+    }
+
+    /// What is cut over messages is whole where they meet.
+    pub(super) fn judge_sequel(&mut self, now: Time) {
+        let Some((conversation, said)) = self.conversation.take() else {
+            return;
+        };
+        let seam = conversation.memory().join(&said);
+        if !seam.bytes.is_empty() && !self.is_stopped() {
+            let kind = self.stream_kind();
+            let mut found = Vec::new();
+            let scanned = self.scan_afresh(kind, &seam.bytes, &mut found);
+            self.settle_scan(scanned, kind);
+            found.retain(|own| seam.is_across(own.offset, own.len));
+            self.judge_seam(found, kind, now);
+        }
+        conversation.memory().keep(&said);
+    }
+
+    /// Judges what was seen in joined text. What is known by its surroundings alone is not known by
+    /// those of another message.
+    fn judge_seam(&mut self, found: Vec<Sighting>, kind: SurfaceKind, now: Time) {
+        for mut sighting in found {
+            let bench = self.bench(now);
+            let is_sure = sighting.severity >= Severity::High
+                && !sighting.rule.checks.contains(&Check::Setting);
+            if is_piece(sighting.rule)
+                || !is_sure
+                || bench.action(&sighting, kind) != Some(Action::Block)
+            {
+                continue;
+            }
+            sighting.offset = 0;
+            sighting.via.insert(0, "over-messages");
             self.judge(sighting, kind, "", now);
         }
     }

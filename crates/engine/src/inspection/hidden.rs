@@ -147,6 +147,7 @@ fn rule_of(kind: SurfaceKind) -> &'static Rule {
         | SurfaceKind::Argument
         | SurfaceKind::Call
         | SurfaceKind::Message
-        | SurfaceKind::Definition => &shape::HEADER_ENTROPY,
+        | SurfaceKind::Definition
+        | SurfaceKind::WsMessage => &shape::HEADER_ENTROPY,
     }
 }

@@ -2,6 +2,7 @@
 
 mod clean;
 mod content;
+mod conversation;
 mod hidden;
 mod joined;
 mod message;
@@ -30,6 +31,8 @@ use crate::verdict::{Fault, Objection, Permit, Verdict};
 
 use clean::Clean;
 pub(crate) use content::shown_name;
+pub use conversation::Conversation;
+use conversation::Said;
 use joined::Joined;
 use pieces::Held;
 
@@ -97,6 +100,8 @@ pub struct Inspection {
     /// Whether the body says that it is a form.
     is_form: bool,
     stream: Option<Stream>,
+    /// What went before, and what this crossing adds to it.
+    conversation: Option<(Arc<Conversation>, Box<Said>)>,
     budget: Budget,
     /// Pieces of known values that the session has not been told of.
     pieces: Vec<Held>,
@@ -152,6 +157,7 @@ impl Engine {
             encoding: String::new(),
             is_form: false,
             stream: None,
+            conversation: None,
             budget: Budget::default(),
             pieces: Vec::new(),
             docket: Docket::default(),
@@ -178,7 +184,7 @@ impl Engine {
 impl Inspection {
     /// Judges the next piece of content.
     ///
-    /// For a stream ([`SurfaceKind::Body`], [`SurfaceKind::Stream`]) the shell holds the bytes and
+    /// For a stream ([`SurfaceKind::Body`], [`SurfaceKind::Stream`], [`SurfaceKind::WsMessage`]) the shell holds the bytes and
     /// sends on only what [`Step::Release`] names, oldest first. A body is released a block at a
     /// time while it flows, and for the rest in a [lull](Self::lull); a raw stream as it comes.
     pub fn push(&mut self, next: Surface<'_>, session: &Session, now: Time) -> Step {
@@ -197,7 +203,7 @@ impl Inspection {
                 self.push_text(next, now);
             }
             SurfaceKind::Call => self.push_call(next, now),
-            SurfaceKind::Body | SurfaceKind::Stream => {
+            SurfaceKind::Body | SurfaceKind::Stream | SurfaceKind::WsMessage => {
                 released = self.push_stream(next, session, now);
                 if next.kind == SurfaceKind::Stream && !self.is_stopped() {
                     released += self.lull_stream(now);
@@ -206,6 +212,12 @@ impl Inspection {
         }
         self.settle_pieces(session, now);
         self.step(Step::Release(released))
+    }
+
+    /// Says what went before on the same connection, the same way: what this crossing says is also
+    /// judged as its sequel, and remembered for the next.
+    pub fn follow(&mut self, conversation: &Arc<Conversation>) {
+        self.conversation = Some((Arc::clone(conversation), Box::default()));
     }
 
     /// Says that no more of a stream is at hand just now, so that what surely holds no part of
@@ -291,6 +303,7 @@ impl Inspection {
         if !self.is_stopped() {
             self.judge_joined(now);
             self.finish_stream(now);
+            self.judge_sequel(now);
             self.settle_pieces(session, now);
         }
         let (mode, digest) = (self.mode(), self.engine.policy.digest());
@@ -360,6 +373,8 @@ fn first_path(head: &Crossing<'_>) -> String {
         | CrossingKind::TcpConnection
         | CrossingKind::TcpResponse
         | CrossingKind::HttpRequest
-        | CrossingKind::HttpResponse => String::new(),
+        | CrossingKind::HttpResponse
+        | CrossingKind::WsMessage
+        | CrossingKind::WsReply => String::new(),
     }
 }

@@ -103,7 +103,9 @@ impl Inspection {
             | CrossingKind::HttpRequest
             | CrossingKind::HttpResponse
             | CrossingKind::McpRequest
-            | CrossingKind::McpResponse => Some(self.target.port),
+            | CrossingKind::McpResponse
+            | CrossingKind::WsMessage
+            | CrossingKind::WsReply => Some(self.target.port),
         };
         let listing = policy.listing(host, port);
         if let Listing::Denied(pattern) = listing {

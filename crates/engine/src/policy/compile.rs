@@ -477,7 +477,7 @@ fn build_exemption(exempt: &At<ExemptFile>, problems: &mut Problems<'_>) -> Opti
 }
 
 fn parse_surface(text: &At<String>, problems: &mut Problems<'_>) -> Option<SurfaceKind> {
-    const KINDS: [SurfaceKind; 13] = [
+    const KINDS: [SurfaceKind; 14] = [
         SurfaceKind::Host,
         SurfaceKind::Url,
         SurfaceKind::Path,
@@ -491,6 +491,7 @@ fn parse_surface(text: &At<String>, problems: &mut Problems<'_>) -> Option<Surfa
         SurfaceKind::Call,
         SurfaceKind::Message,
         SurfaceKind::Definition,
+        SurfaceKind::WsMessage,
     ];
     let kind = KINDS.into_iter().find(|kind| kind.as_str() == text.0.value);
     if kind.is_none() {

@@ -341,7 +341,7 @@ pub(super) struct ExemptFile {
     /// The path, or its beginning before a final `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<At<String>>,
-    /// The kind of surface: host, url, path, query, header, trailer, body or stream; of the model
+    /// The kind of surface: host, url, path, query, header, trailer, body, stream or ws-message; of the model
     /// context protocol, tool, argument, call, message or definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) surface: Option<At<String>>,

@@ -167,7 +167,8 @@ fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         | SurfaceKind::Argument
         | SurfaceKind::Call
         | SurfaceKind::Message
-        | SurfaceKind::Definition => None,
+        | SurfaceKind::Definition
+        | SurfaceKind::WsMessage => None,
     }
 }
 

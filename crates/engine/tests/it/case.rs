@@ -92,7 +92,11 @@ impl Case {
         }
         let dials = !matches!(
             self.kind(),
-            CrossingKind::DnsQuery | CrossingKind::HttpResponse | CrossingKind::TcpResponse
+            CrossingKind::DnsQuery
+                | CrossingKind::HttpResponse
+                | CrossingKind::TcpResponse
+                | CrossingKind::WsMessage
+                | CrossingKind::WsReply
         );
         if dials && !matches!(step, Step::Stop) {
             step = inspection.connect(session, now);
@@ -142,6 +146,8 @@ impl Case {
             "tunnel" => CrossingKind::Tunnel,
             "tcp" => CrossingKind::TcpConnection,
             "tcp-response" => CrossingKind::TcpResponse,
+            "ws-message" => CrossingKind::WsMessage,
+            "ws-reply" => CrossingKind::WsReply,
             "mcp-request" => CrossingKind::McpRequest,
             "mcp-response" => CrossingKind::McpResponse,
             other => panic!("{}: no crossing {other}", self.name),
@@ -156,6 +162,7 @@ impl Case {
             CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
                 SurfaceKind::Body
             }
+            CrossingKind::WsMessage | CrossingKind::WsReply => SurfaceKind::WsMessage,
             CrossingKind::McpRequest => SurfaceKind::Argument,
             CrossingKind::McpResponse => SurfaceKind::Message,
         }
@@ -182,9 +189,11 @@ impl Case {
             CrossingKind::TcpConnection | CrossingKind::TcpResponse => {
                 self.target_of(Scheme::Tcp, &text, 0)
             }
-            CrossingKind::Tunnel | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
-                self.target_of(Scheme::Tls, &text, 443)
-            }
+            CrossingKind::Tunnel
+            | CrossingKind::HttpRequest
+            | CrossingKind::HttpResponse
+            | CrossingKind::WsMessage
+            | CrossingKind::WsReply => self.target_of(Scheme::Tls, &text, 443),
             CrossingKind::McpRequest | CrossingKind::McpResponse => {
                 self.target_of(Scheme::Mcp, &text, 0)
             }
@@ -230,7 +239,10 @@ impl Case {
                     push(SurfaceKind::Query, key, value);
                 }
             }
-            (Some(url), CrossingKind::HttpResponse) => {
+            (
+                Some(url),
+                CrossingKind::HttpResponse | CrossingKind::WsMessage | CrossingKind::WsReply,
+            ) => {
                 push(SurfaceKind::Path, "", crate::reader::path(url));
             }
             (None, CrossingKind::DnsQuery) => {

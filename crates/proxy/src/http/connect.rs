@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::exchange::refuse;
-use super::{Body, Client};
+use super::{Body, Client, Next};
 use crate::gate::{Gate, Refused};
 use crate::stream::{Destination, Learnt, serve_client_stream};
 
@@ -41,8 +41,7 @@ pub(crate) fn open(
         bytes: host.as_bytes(),
     })?;
     pass.close()?;
-    client.state.open_tunnel();
-    *client.tunnel.lock() = Some(Tunnel { upgrade, target });
+    client.become_next(Next::Tunnel(Tunnel { upgrade, target }));
     Ok(Response::new(Body::default()))
 }
 

@@ -17,7 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use super::body::{Body, Outcome, Source, cause};
 use super::guard::MALFORMED_METHOD;
 use super::whole::Taken;
-use super::{Client, connect, own, whole};
+use super::{Client, connect, own, websocket, whole};
 use crate::gate::{Asked, Gate, Pass, Refused};
 use crate::limits::RESPONSE_HEAD_TIMEOUT;
 use crate::upstream::{Lease, SendError, wants_login};
@@ -27,10 +27,13 @@ pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Res
     let accept = request.headers().get(ACCEPT).cloned();
     let is_grpc = Messages::of(request.headers()).is_some();
     let is_head = request.method() == Method::HEAD;
-    let is_connect = request.method() == Method::CONNECT;
+    let is_websocket = websocket::is_asked_for(&request);
+    let is_connect = request.method() == Method::CONNECT && !is_websocket;
     let outcome = if let Some(refused) = malformed(client, &request) {
         Err(refused)
-    } else if request.method() == Method::CONNECT && client.origin == Origin::Forward {
+    } else if is_websocket {
+        Box::pin(websocket::open(client, request)).await
+    } else if is_connect && client.origin == Origin::Forward {
         connect::open(client, request)
     } else if let Some(page) = own::Page::of(client, &request) {
         Ok(Box::pin(page.answer(client)).await)
@@ -85,9 +88,9 @@ fn facing(
 
 /// A request whose head was inspected.
 pub(crate) struct Ask {
-    head: request::Parts,
-    target: Target,
-    pass: Box<Pass>,
+    pub(super) head: request::Parts,
+    pub(super) target: Target,
+    pub(super) pass: Box<Pass>,
 }
 
 type ClientBody = (Incoming, Arc<super::ConnectionState>);
@@ -261,7 +264,7 @@ async fn send_with_body(
 }
 
 /// Opens the response's crossing and inspects it as far as it can be before its head is sent on.
-async fn answer(
+pub(super) async fn answer(
     gate: &Arc<Gate>,
     asked: &Asked,
     (form, path): (Form, &str),
@@ -294,7 +297,7 @@ async fn answer(
 
 /// What the client can be sent.
 #[derive(Debug, Clone, Copy)]
-struct Form {
+pub(super) struct Form {
     is_head: bool,
     /// HTTP/1.0: without a length, the connection's end is the body's.
     is_unframed: bool,
@@ -303,7 +306,7 @@ struct Form {
 }
 
 impl Form {
-    fn of(head: &request::Parts) -> Self {
+    pub(super) fn of(head: &request::Parts) -> Self {
         Self {
             is_head: head.method == Method::HEAD,
             is_unframed: head.version <= ::http::Version::HTTP_10,

@@ -6,6 +6,7 @@ mod connect;
 mod exchange;
 mod guard;
 mod own;
+mod websocket;
 mod whole;
 
 use std::convert::Infallible;
@@ -21,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, cause};
 
 use crate::gate::Gate;
 use crate::limits::{
@@ -29,6 +30,7 @@ use crate::limits::{
 };
 use connect::Tunnel;
 use guard::{ConnectionState, Guard};
+use websocket::WebSocket;
 
 /// The protocol that the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,20 @@ pub(crate) struct Client {
     pub(crate) gate: Arc<Gate>,
     pub(crate) origin: Origin,
     pub(crate) state: Arc<ConnectionState>,
-    tunnel: parking_lot::Mutex<Option<Tunnel>>,
+    next: parking_lot::Mutex<Option<Next>>,
+}
+
+/// What an HTTP/1.1 connection becomes once its last answer is sent.
+enum Next {
+    Tunnel(Tunnel),
+    WebSocket(Box<WebSocket>),
+}
+
+impl Client {
+    fn become_next(&self, next: Next) {
+        self.state.open_tunnel();
+        *self.next.lock() = Some(next);
+    }
 }
 
 /// Serves one client connection to its end, tunnels included. Every request on it is a crossing,
@@ -64,7 +79,7 @@ where
         gate,
         origin,
         state: Arc::default(),
-        tunnel: parking_lot::Mutex::new(None),
+        next: parking_lot::Mutex::new(None),
     });
     match version {
         Version::Http1 => Box::pin(serve_http1(client, io)),
@@ -97,9 +112,11 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "client connection ended");
     }
-    let tunnel = client.tunnel.lock().take();
-    if let Some(tunnel) = tunnel {
-        tunnel.serve(Arc::clone(&client.gate)).await;
+    let next = client.next.lock().take();
+    match next {
+        None => {}
+        Some(Next::Tunnel(tunnel)) => tunnel.serve(Arc::clone(&client.gate)).await,
+        Some(Next::WebSocket(socket)) => socket.serve(Arc::clone(&client.gate)).await,
     }
 }
 
@@ -113,6 +130,7 @@ where
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(H2_STREAMS_MAX)
+            .enable_connect_protocol()
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(H2_PING_INTERVAL)
             .keep_alive_timeout(H2_PING_TIMEOUT)

@@ -19,7 +19,8 @@ pub enum Protocol {
     Http2,
 }
 
-/// Refuses a request that wants to switch the connection to another protocol.
+/// Refuses a request that wants to switch the connection to another protocol than WebSocket's, which
+/// [`Opening`](crate::websocket::Opening) has taken out of its head before.
 ///
 /// An offer of `h2c` alone is let be: RFC 9110, section 7.8 lets a server ignore it, clients make
 /// it by default, and [`strip_hop_by_hop`] removes it.
@@ -30,9 +31,7 @@ pub fn check_upgrade(head: &request::Parts) -> Result<(), Fault> {
     let offers = head.headers.get_all(header::UPGRADE);
     let mut protocols = offers.iter().flat_map(tokens);
     if protocols.any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c")) {
-        return Err(Fault::Unsupported(
-            "an upgrade to another protocol, such as a WebSocket".into(),
-        ));
+        return Err(Fault::Unsupported("an upgrade to another protocol".into()));
     }
     Ok(())
 }
@@ -184,7 +183,7 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// The comma-separated items of a field's value, trimmed, the empty ones left out.
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let items = value.as_bytes().split(|byte| *byte == b',');
     items
         .map(<[u8]>::trim_ascii)

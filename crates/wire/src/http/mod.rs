@@ -16,6 +16,7 @@ mod target;
 mod tests;
 
 pub use chain::{Answered, basic_login, connect_answer, connect_request, for_proxy};
+pub(crate) use forward::tokens;
 pub use forward::{
     Protocol, check_response, check_upgrade, downstream_head, filter_accept_encoding,
     strip_hop_by_hop, upstream_head,

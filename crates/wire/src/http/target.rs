@@ -143,9 +143,12 @@ pub(super) fn absolute_target(head: &Parts) -> Result<Option<Target>, Fault> {
         (None, None) => return Ok(None),
         _ => return Err(malformed("the request target lacks a scheme or a host")),
     };
-    let scheme = if scheme.eq_ignore_ascii_case("http") {
+    // Some clients name a WebSocket by its own scheme, although its request is one of HTTP's (RFC 6455,
+    // section 4.1).
+    let is_one_of = |names: [&str; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    let scheme = if is_one_of(["http", "ws"]) {
         Scheme::Http
-    } else if scheme.eq_ignore_ascii_case("https") {
+    } else if is_one_of(["https", "wss"]) {
         Scheme::Https
     } else {
         return Err(Fault::Unsupported(

@@ -1,0 +1,212 @@
+//! WebSockets: the handshake is two HTTP crossings; then each message is a crossing of its own.
+
+mod outlet;
+mod relay;
+mod way;
+
+use std::sync::Arc;
+
+use ::http::{Method, Request, Response, StatusCode, Version, request, response};
+use carboy_engine::{Crossing, CrossingKind, Fault};
+use carboy_wire::http::{
+    Protocol, downstream_head, request_target, response_surfaces, upstream_head,
+};
+use carboy_wire::websocket::{Agreement, KEY_BYTES, Opening, is_wanted};
+use hyper::body::{Body as _, Incoming};
+use hyper::ext::Protocol as ConnectProtocol;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::exchange::{self, Ask, Form};
+use super::guard::Busy;
+use super::{Body, Client, Next};
+use crate::gate::{Asked, Gate, Refused};
+
+/// A WebSocket whose handshake was allowed, and whose answer is still to be sent.
+pub(super) struct WebSocket {
+    client: OnUpgrade,
+    server: OnUpgrade,
+    asked: Asked,
+    path: Box<str>,
+    agreement: Agreement,
+    /// Keeps the client's connection from being taken for an idle one.
+    _busy: Busy,
+}
+
+/// Whether a request asks for a WebSocket, over whichever version.
+pub(super) fn is_asked_for(request: &Request<Incoming>) -> bool {
+    match request.version() {
+        Version::HTTP_2 => {
+            let protocol = request.extensions().get::<ConnectProtocol>();
+            request.method() == Method::CONNECT
+                && protocol.is_some_and(|own| own.as_str().eq_ignore_ascii_case("websocket"))
+        }
+        _ => is_wanted(request.headers()),
+    }
+}
+
+/// Judges a request for a WebSocket, asks the server, and judges its answer. One that does not switch
+/// is an ordinary response.
+pub(super) async fn open(
+    client: &Client,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Refused> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let has_body = request.version() != Version::HTTP_2 && !request.body().is_end_stream();
+    let (mut head, _) = request.into_parts();
+    let method = head.method.clone();
+    let opening = take(&mut head, has_body);
+    let target = request_target(&head, &client.origin)
+        .map_err(|fault| exchange::refuse(client, Some(&method), fault))?;
+    let opening = opening.map_err(|fault| {
+        client.gate.refuse(
+            Crossing {
+                kind: CrossingKind::HttpRequest,
+                target: &target,
+                method: Some(method.as_str()),
+            },
+            fault,
+        )
+    })?;
+    let ask = Ask::open(&client.gate, head, target)?;
+    Handshake {
+        client,
+        upgrade,
+        opening,
+    }
+    .cross(ask)
+    .await
+}
+
+fn take(head: &mut request::Parts, has_body: bool) -> Result<Opening, Fault> {
+    if has_body {
+        return Err(Fault::Malformed("a WebSocket's request with a body".into()));
+    }
+    match head.version {
+        Version::HTTP_2 => Opening::take_http2(head),
+        _ => Opening::take(head),
+    }
+}
+
+struct Handshake<'a> {
+    client: &'a Client,
+    upgrade: OnUpgrade,
+    opening: Opening,
+}
+
+impl Handshake<'_> {
+    async fn cross(self, ask: Ask) -> Result<Response<Body>, Refused> {
+        let gate = &self.client.gate;
+        let Ask {
+            mut head,
+            target,
+            mut pass,
+        } = ask;
+        let permit = pass.connect().await?;
+        if gate.is_own(&permit) {
+            let fault = Fault::Unsupported("a request to the gate itself".into());
+            return Err(pass.fail(fault));
+        }
+        let (form, path) = (Form::of(&head), head.uri.path().into());
+        let key = match upstream_head(&mut head, &target, Protocol::Http1).and_then(|()| own_key())
+        {
+            Ok(key) => key,
+            Err(fault) => return Err(pass.fail(fault)),
+        };
+        self.opening.ask(&mut head.headers, key);
+        let line = match gate.upstream().line(&permit).await {
+            Ok(line) => line,
+            Err(fault) => return Err(pass.fail(fault)),
+        };
+        pass.dialled(line.address());
+        let asked = pass.asked();
+        pass.close()?;
+        let request = Request::from_parts(head, Body::default());
+        let response = line
+            .ask(&permit, request)
+            .await
+            .map_err(|fault| gate.refuse_answer(&asked, fault))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.answer(asked, path, key, response);
+        }
+        exchange::answer(gate, &asked, (form, &path), response, None).await
+    }
+
+    /// Judges the server's 101, and readies what follows the client's.
+    fn answer(
+        self,
+        asked: Asked,
+        path: Box<str>,
+        key: [u8; KEY_BYTES],
+        mut response: Response<Incoming>,
+    ) -> Result<Response<Body>, Refused> {
+        let server = hyper::upgrade::on(&mut response);
+        let (mut head, _) = response.into_parts();
+        let agreement = self.judge(&asked, &path, key, &mut head)?;
+        self.opening.answer(&mut head, agreement);
+        let is_http1 = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let socket = WebSocket {
+            client: self.upgrade,
+            server,
+            asked,
+            path,
+            agreement,
+            _busy: self.client.state.begin(),
+        };
+        if is_http1 {
+            self.client.become_next(Next::WebSocket(Box::new(socket)));
+        } else {
+            // The other streams of the connection go on beside it.
+            tokio::spawn(socket.serve(Arc::clone(&self.client.gate)));
+        }
+        Ok(Response::from_parts(head, Body::default()))
+    }
+
+    fn judge(
+        &self,
+        asked: &Asked,
+        path: &str,
+        key: [u8; KEY_BYTES],
+        head: &mut response::Parts,
+    ) -> Result<Agreement, Refused> {
+        let mut pass = self.client.gate.open_answer(asked)?;
+        let agreement = match self.opening.agree(head, key) {
+            Ok(agreement) => agreement,
+            Err(fault) => return Err(pass.fail(fault)),
+        };
+        response_surfaces(head, path, |surface| pass.push(surface).map(drop))?;
+        downstream_head(head);
+        pass.close()?;
+        Ok(agreement)
+    }
+}
+
+impl WebSocket {
+    /// Serves the messages of both sides to the connection's end.
+    pub(super) async fn serve(self, gate: Arc<Gate>) {
+        let (client, server) = match tokio::try_join!(self.client, self.server) {
+            Ok((client, server)) => (TokioIo::new(client), TokioIo::new(server)),
+            Err(error) => {
+                tracing::debug!(%error, "the WebSocket was not opened");
+                return;
+            }
+        };
+        let line = way::Line {
+            gate,
+            asked: self.asked,
+            path: self.path,
+            deflate: self.agreement.deflate,
+        };
+        relay::relay(&line, client, server).await;
+    }
+}
+
+fn own_key() -> Result<[u8; KEY_BYTES], Fault> {
+    let mut key = [0; KEY_BYTES];
+    match getrandom::fill(&mut key) {
+        Ok(()) => Ok(key),
+        Err(error) => Err(Fault::Upstream(format!(
+            "the system has no randomness: {error}"
+        ))),
+    }
+}
