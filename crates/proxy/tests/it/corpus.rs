@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::reader::{Case, all};
 use crate::support::{Setup, Stand, Upstreams, body, status};
+use crate::ws::{self, Ws};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_http_case_has_its_verdict_through_the_gate() {
@@ -32,6 +33,42 @@ async fn each_http_case_has_its_verdict_through_the_gate() {
         .await;
         for (case, place) in cases {
             if let Some(fault) = case.fault(&stand, place).await {
+                wrong.push(format!("{}: {fault}", case.name));
+            }
+        }
+        count += cases.len();
+        stand.finish().await;
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(count >= 100, "only {count} cases were run");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_case_that_a_message_can_carry_has_its_verdict_in_a_websocket() {
+    let mut by_policy = BTreeMap::<(String, String), Vec<(Case, Place)>>::new();
+    for case in all().into_iter().filter(Case::is_for_a_message) {
+        if let (Some(place), Some(policy)) = (case.place(), case.open_policy()) {
+            let key = (policy, case.engine_key());
+            by_policy.entry(key).or_default().push((case, place));
+        }
+    }
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for ((policy, _), cases) in &by_policy {
+        let names: Vec<_> = cases.iter().map(|(_, place)| place.host.as_str()).collect();
+        let stand = Stand::with(Setup {
+            policy,
+            known: cases[0].0.knowledge(),
+            names: &names.join(" "),
+            ..Setup::default()
+        })
+        .await;
+        for (case, place) in cases {
+            if let Some(fault) = case.fault_in_message(&stand, place).await {
                 wrong.push(format!("{}: {fault}", case.name));
             }
         }
@@ -95,6 +132,41 @@ impl Case {
         let is_http = self.crossing.starts_with("http-");
         let is_dated = self.policy.contains("expires:");
         is_http && !is_dated && self.times == 1 && self.resolve.is_none()
+    }
+
+    /// Whether a case is about its body alone, whatever that is said to be. A home that the policy adds
+    /// is one for messages too, and not for bodies.
+    fn is_for_a_message(&self) -> bool {
+        let url = self.url.as_deref().unwrap_or_default();
+        let is_form = |header: &String| header.contains("urlencoded");
+        let is_type = |header: &String| header.starts_with("content-type:") && !is_form(header);
+        let is_of_body = self.surface.as_deref().is_none_or(|own| own == "body");
+        let is_plain = !url.contains('?')
+            && !self.policy.contains("homes:")
+            && self.headers.iter().all(is_type);
+        is_plain && is_of_body && !self.body().is_empty()
+    }
+
+    /// What is wrong with the verdict on its body as a message, if anything is.
+    async fn fault_in_message(&self, stand: &Stand, place: &Place) -> Option<String> {
+        let body = self.body();
+        let up = match self.is_response() {
+            true => ws::saying(ws::frame(ws::BINARY, &body, false)).await,
+            false => ws::saying(Vec::new()).await,
+        };
+        let authority = format!("{}:{}", place.host, up.port());
+        let url = format!("http://{authority}{}", place.path);
+        let mut client = Ws::open(stand.client().await.0, &url, &authority, "").await;
+        if !self.is_response() {
+            client.send(ws::BINARY, &body).await;
+        }
+        let close = client.reason().await;
+        let said = close.split_once(": ").map_or("allow by ", |(_, said)| said);
+        let (reason, rule) = said.split_once(" by ").unwrap_or((said, ""));
+        let same_rule = self.rule.as_deref().is_none_or(|expected| expected == rule);
+        let right = reason == self.expect && same_rule;
+        let leak = self.leak(&up);
+        leak.or_else(|| (!right).then(|| format!("not `{}` {:?}: {close}", self.expect, self.rule)))
     }
 
     /// What is wrong with the verdict, if anything is.

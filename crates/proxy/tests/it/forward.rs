@@ -171,7 +171,7 @@ async fn an_upgrade_is_not_carried() {
     let up = Upstreams::echo().await;
     let stand = Stand::open(OPEN).await;
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: up.example:{}\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: up.example:{}\r\nConnection: Upgrade, close\r\nUpgrade: example/1\r\n\r\n",
         up.url("/"),
         up.port()
     );

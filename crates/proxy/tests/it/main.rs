@@ -6,6 +6,7 @@
     reason = "these are the clients and the upstreams"
 )]
 
+mod autobahn;
 mod bounds;
 mod chain;
 mod content;
@@ -31,3 +32,5 @@ mod tcp;
 mod tls;
 mod transparent;
 mod tunnel;
+mod websocket;
+mod ws;

@@ -104,6 +104,20 @@ async fn answer(acceptor: TlsAcceptor, far: Far) {
 }
 
 impl Authority {
+    /// A server that proves itself as `host`, and sends back each frame of a WebSocket.
+    pub async fn websocket(&self, host: &str) -> Upstreams {
+        let acceptor = self.acceptor(host);
+        Upstreams::run(move |far| {
+            let acceptor = acceptor.clone();
+            async move {
+                let log = far.log();
+                let stream = acceptor.accept(far.stream).await.unwrap();
+                crate::ws::serve_echo(stream, log).await;
+            }
+        })
+        .await
+    }
+
     /// An upstream that proves itself as `host`, greets, and answers each line with itself.
     pub async fn lines(&self, host: &str) -> Upstreams {
         let acceptor = self.acceptor(host);

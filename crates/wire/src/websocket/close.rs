@@ -71,7 +71,10 @@ impl Close {
 
 /// The payload of a close frame. A long reason is cut.
 pub fn close_payload(code: Code, reason: &str) -> Bytes {
-    let cut = reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX);
+    let mut cut = reason.len().min(CLOSE_REASON_BYTES_MAX);
+    while !reason.is_char_boundary(cut) {
+        cut -= 1;
+    }
     let mut payload = BytesMut::with_capacity(2 + cut);
     payload.put_u16(code.0);
     payload.put_slice(&reason.as_bytes()[..cut]);

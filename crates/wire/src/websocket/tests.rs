@@ -242,6 +242,9 @@ fn request(headers: &[(&str, &str)]) -> request::Parts {
     request.body(()).unwrap().into_parts().0
 }
 
+/// Names and values.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// The handshake of RFC 6455, section 1.3, with changes.
@@ -351,11 +354,11 @@ fn answering(changes: &[(&str, &str)]) -> response::Parts {
 
 #[test]
 fn a_servers_answer_is_checked_and_made_anew() {
-    let offered = [(
+    let offered: Fields = &[(
         "sec-websocket-extensions",
         "permessage-deflate; client_max_window_bits",
     )];
-    let cases: &[(&[(&str, &str)], &[(&str, &str)], bool)] = &[
+    let cases: &[(Fields, Fields, bool)] = &[
         (&[], &[], true),
         (&[], &[("sec-websocket-protocol", "superchat")], true),
         (&[], &[("sec-websocket-protocol", "other")], false),
@@ -373,12 +376,12 @@ fn a_servers_answer_is_checked_and_made_anew() {
             false,
         ),
         (
-            &offered,
+            offered,
             &[("sec-websocket-extensions", "permessage-deflate")],
             true,
         ),
         (
-            &offered,
+            offered,
             &[(
                 "sec-websocket-extensions",
                 "permessage-deflate; client_max_window_bits=9",
@@ -386,16 +389,16 @@ fn a_servers_answer_is_checked_and_made_anew() {
             true,
         ),
         (
-            &offered,
+            offered,
             &[(
                 "sec-websocket-extensions",
                 "permessage-deflate; client_max_window_bits",
             )],
             false,
         ),
-        (&offered, &[("sec-websocket-extensions", "other")], false),
+        (offered, &[("sec-websocket-extensions", "other")], false),
         (
-            &offered,
+            offered,
             &[(
                 "sec-websocket-extensions",
                 "permessage-deflate, permessage-deflate",

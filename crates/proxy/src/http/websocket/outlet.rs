@@ -3,11 +3,11 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use carboy_wire::websocket::{Code, Frame, Opcode, Sender, close_payload, write_frame};
+use carboy_wire::websocket::{Frame, Opcode, Sender, close_payload, write_frame};
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::time::timeout;
 
-use super::relay::Io;
+use super::relay::{Io, Words};
 use crate::limits::{BODY_IDLE_TIMEOUT, WS_CLOSE_TIMEOUT};
 
 /// Frames to one peer. Only whole ones are added to what waits, and writing can be broken off and
@@ -93,7 +93,7 @@ impl Outlet {
 
     /// Ends this way of the connection, with a close frame if there was none. Whether a peer takes it is
     /// its own affair.
-    pub(super) async fn end(&mut self, close: Option<(Code, &str)>) {
+    pub(super) async fn end(&mut self, close: Option<Words<'_>>) {
         if let Some((code, reason)) = close
             && let Err(error) = self.add_control(Opcode::Close, &close_payload(code, reason))
         {

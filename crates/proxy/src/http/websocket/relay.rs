@@ -28,6 +28,9 @@ pub(super) enum End {
     Cut(Code, String),
 }
 
+/// What a close frame says.
+pub(super) type Words<'a> = (Code, &'a str);
+
 /// Carries messages both ways until the connection ends.
 pub(super) async fn relay(line: &Line, client: Io, server: Io) {
     let (mut client_read, client_write) = tokio::io::split(client);
@@ -76,7 +79,7 @@ async fn settle(first: End, other: impl Future<Output = End>) -> End {
 
 impl End {
     /// What the server and the client are told, where they have not been told by the other.
-    fn words(&self) -> (Option<(Code, &str)>, Option<(Code, &str)>) {
+    fn words(&self) -> (Option<Words<'_>>, Option<Words<'_>>) {
         match self {
             Self::Closed => (None, None),
             Self::Gone(Sender::Client) => (Some((Code::GOING_AWAY, "the client went away")), None),
