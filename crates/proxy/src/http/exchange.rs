@@ -72,7 +72,7 @@ async fn forward(client: &Client, request: Request<Incoming>) -> Result<Response
 }
 
 /// How the client of a reverse proxy knows the far end.
-fn facing(
+pub(super) fn facing(
     client: &Client,
     head: &request::Parts,
     target: &Target,

@@ -92,7 +92,8 @@ async fn a_refused_message_ends_both_sides_and_nothing_of_it_leaves() {
     };
     let deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let (near, far) = secret.split_at(25);
-    let cases: &[(&str, &str, Vec<(u8, Vec<u8>)>)] = &[
+    type Frames = Vec<(u8, Vec<u8>)>;
+    let cases: &[(&str, &str, Frames)] = &[
         ("text", "", vec![(TEXT, secret.clone().into())]),
         (
             "binary",
@@ -205,7 +206,8 @@ async fn broken_peers_end_with_one_receipt_and_a_code() {
         half.truncate(8);
         half
     };
-    let cases: &[(Vec<u8>, bool, &[&str], &[&str])] = &[
+    type Words = &'static [&'static str];
+    let cases: &[(Vec<u8>, bool, Words, Words)] = &[
         (
             vec![0x83, 0],
             false,

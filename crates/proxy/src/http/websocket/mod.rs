@@ -68,14 +68,18 @@ pub(super) async fn open(
             fault,
         )
     })?;
+    let facing = exchange::facing(client, &head, &target)?;
     let ask = Ask::open(&client.gate, head, target)?;
-    Handshake {
+    let handshake = Handshake {
         client,
         upgrade,
         opening,
+    };
+    let mut response = handshake.cross(ask).await?;
+    if let Some(facing) = facing {
+        facing.rename(response.headers_mut());
     }
-    .cross(ask)
-    .await
+    Ok(response)
 }
 
 fn take(head: &mut request::Parts, has_body: bool) -> Result<Opening, Fault> {
