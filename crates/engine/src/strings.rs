@@ -50,7 +50,9 @@ enum Within {
 impl Strings {
     /// Reads on. `visit` sees the text of values, unescaped, in the pieces in which it comes.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], visit: &mut dyn FnMut(Place, &[u8])) {
-        while let Some(first) = bytes.first() {
+        while let Some(first) = bytes.first()
+            && self.is_json != Some(false)
+        {
             let taken = match self.within {
                 Within::Between => self.between(*first),
                 Within::Text => self.text(bytes, visit),
@@ -58,9 +60,6 @@ impl Strings {
                 Within::Unicode { digits, code } => self.unicode(*first, digits, code, visit),
             };
             bytes = &bytes[taken..];
-            if self.is_json == Some(false) {
-                return;
-            }
         }
     }
 
