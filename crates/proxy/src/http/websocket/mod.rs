@@ -5,6 +5,7 @@ mod relay;
 mod way;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ::http::{Method, Request, Response, StatusCode, Version, request, response};
 use carboy_engine::{Crossing, CrossingKind, Fault};
@@ -200,6 +201,7 @@ impl WebSocket {
             asked: self.asked,
             path: self.path,
             deflate: self.agreement.deflate,
+            reads: AtomicU64::default(),
         };
         relay::relay(&line, client, server).await;
     }

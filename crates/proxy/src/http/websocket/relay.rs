@@ -1,7 +1,8 @@
 //! Both ways of a WebSocket, and its end.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 
 use carboy_engine::CrossingKind;
 use carboy_wire::websocket::{Code, Sender};
@@ -52,8 +53,8 @@ pub(super) async fn relay(line: &Line, client: Io, server: Io) {
         let mut forth = pin!(outbound.carry(&mut client_read));
         let mut back = pin!(inbound.carry(&mut server_read));
         tokio::select! {
-            end = forth.as_mut() => settle(end, back).await,
-            end = back.as_mut() => settle(end, forth).await,
+            end = forth.as_mut() => settle(line, end, back).await,
+            end = back.as_mut() => settle(line, end, forth).await,
             () = line.gate.stopping() => End::Cut(Code::GOING_AWAY, "the gate is stopped".into()),
         }
     };
@@ -66,14 +67,20 @@ pub(super) async fn relay(line: &Line, client: Io, server: Io) {
     tokio::join!(drain(&mut client_read), drain(&mut server_read));
 }
 
-/// After the first close frame, the other side has a while to send its own.
-async fn settle(first: End, other: impl Future<Output = End>) -> End {
+/// After the first close frame, the other side may send what it has to say, and its own, as long as
+/// it does not pause for [`WS_CLOSE_TIMEOUT`].
+async fn settle(line: &Line, first: End, mut other: Pin<&mut impl Future<Output = End>>) -> End {
     let End::Closed = first else {
         return first;
     };
-    match timeout(WS_CLOSE_TIMEOUT, other).await {
-        Ok(end @ End::Cut(..)) => end,
-        Ok(End::Closed | End::Gone(_)) | Err(_) => End::Closed,
+    loop {
+        let before = line.reads.load(Ordering::Relaxed);
+        match timeout(WS_CLOSE_TIMEOUT, other.as_mut()).await {
+            Ok(end @ End::Cut(..)) => return end,
+            Ok(End::Closed | End::Gone(_)) => return End::Closed,
+            Err(_) if line.reads.load(Ordering::Relaxed) == before => return End::Closed,
+            Err(_) => {}
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use carboy_engine::{Conversation, CrossingKind, Fault, Surface, SurfaceKind};
@@ -27,6 +28,8 @@ pub(super) struct Line {
     pub(super) asked: Asked,
     pub(super) path: Box<str>,
     pub(super) deflate: Option<Deflate>,
+    /// How often something was read, either way.
+    pub(super) reads: AtomicU64,
 }
 
 /// The payloads of pings that were passed on, whose pongs say nothing new.
@@ -178,6 +181,7 @@ impl<'a> Way<'a> {
                 return Err(End::Cut(Code::GOING_AWAY, why));
             }
         };
+        self.line.reads.fetch_add(1, Ordering::Relaxed);
         self.room = match count >= self.room {
             true => (self.room * 4).min(READ_BYTES_MAX),
             false if self.input.len() < ROOM_BYTES_MIN => ROOM_BYTES_MIN,
