@@ -177,6 +177,8 @@ pub(crate) struct ProxyArgs {
 pub(crate) enum McpCommand {
     /// Run a server and judge each message on its standard input and output
     Wrap(Box<WrapArgs>),
+    /// Serve a remote server to clients on this machine, and judge each message between them
+    Proxy(McpProxyArgs),
     /// Show and accept what is kept of servers' tools
     #[command(subcommand)]
     Tools(McpToolsCommand),
@@ -231,6 +233,30 @@ pub(crate) struct WrapArgs {
     )]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpProxyArgs {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// The server's URL, as a client would be given it
+    #[arg(long = "upstream", value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) remote: String,
+    /// Send the server a header whose value is in a variable, such as authorization=MCP_TOKEN
+    /// (repeatable)
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub(crate) header_env: Vec<String>,
+    /// What the server is called, and under which its tools are kept [default: made from the URL]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+    /// Print no refusals
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -140,3 +140,17 @@ pub const MCP_LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pages of tools that are asked for then: a hundred tools a page make the most that are kept.
 pub const MCP_PAGES_MAX: usize = 100;
+
+/// How long an MCP server may go on after its client has ended: one that was piped a request may
+/// still be at work on it.
+pub const MCP_END_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The answers of one MCP session that may come again to a client that was cut off: what servers
+/// keep for it.
+pub const MCP_ANSWERED_MAX: usize = 256;
+
+/// The MCP sessions that are remembered; the one that was used least lately goes.
+pub const MCP_SESSIONS_MAX: usize = 1024;
+
+/// How long an MCP client may take to send a message, and a server that answers with one.
+pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(60);

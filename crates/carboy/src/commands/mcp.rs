@@ -1,5 +1,6 @@
 //! `carboy mcp`: servers of the model context protocol.
 
+mod proxy;
 mod server_name;
 mod tools;
 mod wrap;
@@ -13,6 +14,7 @@ use crate::outcome::Outcome;
 pub(crate) fn run(command: &McpCommand) -> Result<Outcome> {
     match command {
         McpCommand::Wrap(args) => wrap::run(args),
+        McpCommand::Proxy(args) => proxy::run(args),
         McpCommand::Tools(command) => tools::run(command),
     }
 }

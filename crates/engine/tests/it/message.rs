@@ -50,6 +50,9 @@ fn refusal(verdict: &Verdict) -> Option<&Refusal> {
     }
 }
 
+/// A refusal's reason and surface.
+type Told<'a> = Option<(&'a str, Option<SurfaceKind>)>;
+
 #[test]
 fn each_surface_is_judged() {
     use CrossingKind::{McpRequest, McpResponse};
@@ -67,11 +70,12 @@ fn each_surface_is_judged() {
     };
     let secret = |surface| Some(("secret", Some(surface)));
     let injection = |surface| Some(("injection", Some(surface)));
-    let cases: &[(
+    type Case<'a> = (
         CrossingKind,
-        &[(SurfaceKind, &str, &str)],
-        Option<(&str, Option<SurfaceKind>)>,
-    )] = &[
+        &'a [(SurfaceKind, &'a str, &'a str)],
+        Told<'a>,
+    );
+    let cases: &[Case<'_>] = &[
         (
             McpRequest,
             &[(Tool, "", "add"), (Argument, "/a", "1")],

@@ -360,7 +360,7 @@ pub(crate) fn refusal_response(
 }
 
 impl SendError {
-    fn into_fault(self, permit: &Permit) -> Fault {
+    pub(crate) fn into_fault(self, permit: &Permit) -> Fault {
         let target = permit.target();
         match self {
             Self::Unsent(_, error) | Self::Broken(error) => {

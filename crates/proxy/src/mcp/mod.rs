@@ -1,12 +1,14 @@
 //! The model context protocol: each message of a client or server is a crossing.
 //!
 //! A [`Talk`] judges what both sides of one connection say, whatever carries it. [`serve_pipes`] carries
-//! it over pipes, a message a line.
+//! it over pipes, a message a line; [`serve_remote`] over HTTP.
 
+mod http;
 mod pipes;
 mod shelf;
 mod talk;
 
+pub use http::{Remote, serve_remote};
 pub use pipes::serve_pipes;
 pub use shelf::{Shelf, ShelfError, kept_servers};
-pub use talk::{ServerName, Talk};
+pub use talk::{Server, ServerName, Talk};

@@ -1,25 +1,25 @@
 //! A server behind pipes: a message a line, both ways (the protocol's stdio transport).
 
 use std::io;
-use std::sync::Arc;
 
 use carboy_wire::mcp::{LINE_BYTES_MAX, Line, Lines};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::talk::{Judged, Talk};
-use crate::limits::{MCP_QUEUE_MESSAGES, MCP_READ_BYTES};
+use super::talk::{Heard, Judged, Talk};
+use crate::limits::{MCP_END_TIMEOUT, MCP_QUEUE_MESSAGES, MCP_READ_BYTES};
 
 type Sender = mpsc::Sender<Vec<u8>>;
 type WeakSender = mpsc::WeakSender<Vec<u8>>;
 
 /// Carries messages between a client and a server until the server has ended its output. When the
-/// client ends first, the server's input is closed and what it still says is carried on.
+/// client ends first, the server's input is closed and what it still says is carried on for a while.
 ///
 /// # Errors
 /// When the client cannot be written to any more.
 pub async fn serve_pipes<CR, CW, SR, SW>(
-    talk: Arc<Talk>,
+    talk: Talk,
     client: (CR, CW),
     server: (SR, SW),
 ) -> io::Result<()>
@@ -53,7 +53,11 @@ where
     tokio::select! {
         biased;
         ended = &mut clientward => ended,
-        () = &mut serverward => clientward.await,
+        () = &mut serverward => match timeout(MCP_END_TIMEOUT, clientward).await {
+            Ok(ended) => ended,
+            // It goes on without anyone to hear it.
+            Err(_) => Ok(()),
+        },
     }
 }
 
@@ -70,7 +74,7 @@ where
     let mut source = Source::new(from);
     while let Some(line) = source.next_line().await? {
         let judged = match line {
-            Line::Message(bytes) => talk.from_client(&bytes, &to_server).await,
+            Line::Message(bytes) => talk.client_says(&bytes, &to_server).await,
             Line::Long => answered(talk.unreadable_from_client(&too_long())),
             Line::Broken => answered(talk.unreadable_from_client(BROKEN)),
         };
@@ -95,7 +99,7 @@ where
     let mut source = Source::new(from);
     while let Some(line) = source.next_line().await? {
         let judged = match line {
-            Line::Message(bytes) => talk.from_server(&bytes),
+            Line::Message(bytes) => talk.server_says(&bytes, Heard::Once),
             Line::Long => {
                 send(&to_client, talk.unreadable_from_server(&too_long())).await?;
                 continue;

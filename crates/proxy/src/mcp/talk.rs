@@ -1,5 +1,6 @@
 //! One connection between a client and a server: every message judged, each answer held to its question.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use carboy_engine::{
     Crossing, CrossingKind, Fault, Host, HostError, Objection, Scheme, Surface, SurfaceKind, Target,
 };
 use carboy_wire::mcp::{
-    Catalogue, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending, TOOLS_LIST, Tool,
-    list_tools, refused, surfaces,
+    Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending,
+    TOOLS_LIST, Tool, list_tools, refused, surfaces,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -16,28 +17,34 @@ use tokio::time::timeout;
 
 use super::shelf::{Shelf, ShelfError, neighbours};
 use crate::gate::{Asked, Gate, Pass, Refused};
-use crate::limits::{MCP_LISTING_TIMEOUT, MCP_PAGES_MAX};
+use crate::limits::{MCP_ANSWERED_MAX, MCP_LISTING_TIMEOUT, MCP_PAGES_MAX};
 
 /// What the gate's own requests are called; their answers go to no one else.
 const OWN_ID: &str = "carboy";
 
-/// One connection between a client and a server.
-pub struct Talk {
+/// A server, as all who talk to it know it.
+pub struct Server {
     gate: Arc<Gate>,
     target: Target,
     shelf: Shelf,
-    state: Mutex<State>,
+    catalogue: Mutex<Catalogue>,
     /// Whoever asks the server for its tools, and how often it was asked.
     listing: tokio::sync::Mutex<u64>,
 }
 
-struct State {
+/// One connection between a client and a server.
+pub struct Talk {
+    server: Arc<Server>,
     /// What the client asked.
-    by_client: Pending<Asking>,
-    /// What the server asked: the method, where it is known.
-    by_server: Pending<Option<&'static str>>,
-    catalogue: Catalogue,
+    by_client: Mutex<Pending<Asking>>,
+    /// What the server asked.
+    by_server: Arc<Mutex<ServerAsks>>,
+    /// What was answered last, for a client that was cut off and asks for it again.
+    answered: Mutex<VecDeque<(Id, Fingerprint)>>,
 }
+
+/// What a server asks: the method, where it is known.
+type ServerAsks = Pending<Option<&'static str>>;
 
 /// A request of the client's, as its answer must know it.
 struct Asking {
@@ -48,6 +55,15 @@ struct Asking {
     own: Option<oneshot::Sender<Option<Box<str>>>>,
 }
 
+/// How a server's words came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// For the first time.
+    Once,
+    /// To a client that was cut off: some of it may have come before.
+    Again,
+}
+
 /// What becomes of a frame: what goes on to the other side, and what is said to its sender.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
@@ -55,36 +71,127 @@ pub(super) struct Judged {
     pub(super) back: Vec<Vec<u8>>,
 }
 
-impl Talk {
-    /// A connection to the server `name` behind a pipe, with what the state directory keeps of it.
+impl Server {
+    /// The server `name` behind a pipe, with what the state directory keeps of it.
     ///
     /// # Errors
     /// When what is kept cannot be read.
-    pub fn new(gate: Arc<Gate>, state: &Path, name: &ServerName) -> Result<Arc<Self>, ShelfError> {
+    pub fn piped(
+        gate: Arc<Gate>,
+        state: &Path,
+        name: &ServerName,
+    ) -> Result<Arc<Self>, ShelfError> {
         let target = Target {
             scheme: Scheme::Mcp,
             host: name.0.clone(),
             port: 0,
         };
-        let server = name.0.to_string();
-        let shelf = Shelf::new(state, &server);
-        let catalogue = Catalogue::new(shelf.read()?, &neighbours(state, &server)?);
+        Self::remote(gate, state, name, target)
+    }
+
+    /// The server `name` at a far end.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read.
+    pub fn remote(
+        gate: Arc<Gate>,
+        state: &Path,
+        name: &ServerName,
+        target: Target,
+    ) -> Result<Arc<Self>, ShelfError> {
+        let name = name.0.to_string();
+        let shelf = Shelf::new(state, &name);
+        let catalogue = Catalogue::new(shelf.read()?, &neighbours(state, &name)?);
         Ok(Arc::new(Self {
             gate,
             target,
             shelf,
-            state: Mutex::new(State {
-                by_client: Pending::default(),
-                by_server: Pending::default(),
-                catalogue,
-            }),
+            catalogue: Mutex::new(catalogue),
             listing: tokio::sync::Mutex::new(0),
         }))
     }
 
+    /// What is wrong with a page of tools, if anything. Tools that were not known are kept from now on,
+    /// and so is what changed, for a person to look at.
+    fn judge_tools(&self, tools: &[Tool]) -> Result<Option<Objection>, ShelfError> {
+        let mut catalogue = self.catalogue.lock();
+        if let Some(Objection::ToolChanged { .. }) = catalogue.judge(tools) {
+            // A person may have accepted it since.
+            catalogue.refresh(self.shelf.read()?);
+        }
+        let objection = catalogue.judge(tools);
+        match &objection {
+            None => {
+                let is_known = |tool: &Tool| catalogue.baseline().tools.contains_key(&*tool.name);
+                if !tools.iter().all(is_known) {
+                    let kept = self.shelf.update(|kept| {
+                        kept.pin(tools);
+                    })?;
+                    catalogue.refresh(kept);
+                    return Ok(catalogue.judge(tools));
+                }
+            }
+            Some(Objection::ToolChanged { .. }) => {
+                let kept = self.shelf.update(|kept| kept.note_changes(tools))?;
+                catalogue.refresh(kept);
+                catalogue.disown(tools);
+            }
+            Some(
+                Objection::ToolLookalike { .. }
+                | Objection::ToolUnlisted { .. }
+                | Objection::Unsolicited,
+            ) => {}
+        }
+        Ok(objection)
+    }
+
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+impl Talk {
+    /// A connection to a server.
+    pub fn new(server: Arc<Server>) -> Self {
+        Self {
+            server,
+            by_client: Mutex::default(),
+            by_server: Arc::default(),
+            answered: Mutex::default(),
+        }
+    }
+
+    /// A connection of the same client, whose answers to the server may come by another.
+    pub(super) fn sibling(&self) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            by_client: Mutex::default(),
+            by_server: Arc::clone(&self.by_server),
+            answered: Mutex::default(),
+        }
+    }
+
+    /// Takes it that these requests may get no answer any more.
+    pub(super) fn give_up(&self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes);
+        for message in frame.iter().flat_map(|frame| &frame.messages) {
+            if let Ok(Message {
+                kind: Kind::Request { id, .. },
+                ..
+            }) = message
+            {
+                self.by_client.lock().cancel(id);
+            }
+        }
+    }
+
     /// Judges what the client says. A tool that was not listed yet is looked for first, by a request of
     /// the gate's own to the server.
-    pub(super) async fn from_client(
+    pub(super) async fn client_says(
         &self,
         bytes: &[u8],
         to_server: &mpsc::Sender<Vec<u8>>,
@@ -116,7 +223,7 @@ impl Talk {
     }
 
     /// Judges what the server says.
-    pub(super) fn from_server(&self, bytes: &[u8]) -> Judged {
+    pub(super) fn server_says(&self, bytes: &[u8], heard: Heard) -> Judged {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(flaw) => {
@@ -128,7 +235,7 @@ impl Talk {
         let mut reply = Reply::new(&frame);
         for message in &frame.messages {
             match message {
-                Ok(message) => self.server_message(message, &mut reply),
+                Ok(message) => self.server_message(message, heard, &mut reply),
                 Err(flawed) => {
                     let refused = self.malformed(CrossingKind::McpResponse, flawed.flaw);
                     self.server_flawed(flawed, &refused, &mut reply);
@@ -147,14 +254,15 @@ impl Talk {
     /// no answer any more.
     pub(super) fn unreadable_from_server(&self, how: &str) -> Vec<Vec<u8>> {
         let refused = self.unreadable(CrossingKind::McpResponse, how);
-        let mut state = self.state.lock();
-        let waiting = state.by_client.drain();
+        let mut by_client = self.by_client.lock();
+        let waiting = by_client.drain();
         let waiting = waiting.filter(|(_, asking)| asking.own.is_none());
         waiting.map(|(id, _)| answer(Some(&id), &refused)).collect()
     }
 
     fn unreadable(&self, kind: CrossingKind, how: &str) -> Refused {
-        self.gate
+        self.server
+            .gate
             .refuse(self.crossing(kind, None), Fault::Malformed(how.to_owned()))
     }
 
@@ -165,7 +273,7 @@ impl Talk {
     fn crossing<'a>(&'a self, kind: CrossingKind, method: Option<&'a str>) -> Crossing<'a> {
         Crossing {
             kind,
-            target: &self.target,
+            target: &self.server.target,
             method,
         }
     }
@@ -184,13 +292,13 @@ impl Talk {
                 let passed = self.pass_on(CrossingKind::McpRequest, message, method.known, None);
                 if passed.is_ok() {
                     if let Some(id) = message.cancels() {
-                        self.state.lock().by_client.cancel(&id);
+                        self.by_client.lock().cancel(&id);
                     }
                     reply.pass(raw);
                 }
             }
             Kind::Result { id } | Kind::Error { id: Some(id) } => {
-                let asked = self.state.lock().by_server.answer(id);
+                let asked = self.by_server.lock().answer(id);
                 let objection = asked.is_none().then_some(Objection::Unsolicited);
                 let method = asked.flatten();
                 let passed = self.pass_on(CrossingKind::McpRequest, message, method, objection);
@@ -218,14 +326,11 @@ impl Talk {
         own: Option<oneshot::Sender<Option<Box<str>>>>,
     ) -> Result<(), Refused> {
         let kind = CrossingKind::McpRequest;
-        let mut pass = self.gate.open(self.crossing(kind, method.known))?;
+        let mut pass = self.server.gate.open(self.crossing(kind, method.known))?;
         see(&mut pass, message, None)?;
         let call = message.call();
-        let (free, objection) = {
-            let state = self.state.lock();
-            let judge = |call: carboy_wire::mcp::Call<'_>| state.catalogue.judge_call(call.tool);
-            (state.by_client.check(id), call.and_then(judge))
-        };
+        let free = self.by_client.lock().check(id);
+        let objection = call.and_then(|call| self.server.catalogue.lock().judge_call(call.tool));
         if let Err(why) = free {
             return Err(pass.fail(Fault::Malformed(why.to_string())));
         }
@@ -241,14 +346,14 @@ impl Talk {
         pass.close()?;
         // Nobody else asks between the check and this: a client's messages come one by one, and
         // the gate's own ids are its own.
-        let _ = self.state.lock().by_client.ask(id.clone(), asking);
+        let _ = self.by_client.lock().ask(id.clone(), asking);
         Ok(())
     }
 
     fn client_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
         match &flawed.answers {
             Some(id) => {
-                if self.state.lock().by_server.answer(id).is_some() {
+                if self.by_server.lock().answer(id).is_some() {
                     reply.pass_bytes(answer(Some(id), refused));
                 }
             }
@@ -261,10 +366,10 @@ impl Talk {
         let Some(call) = message.call() else {
             return;
         };
-        if self.state.lock().catalogue.is_listed(call.tool) {
+        if self.server.catalogue.lock().is_listed(call.tool) {
             return;
         }
-        let mut count = self.listing.lock().await;
+        let mut count = self.server.listing.lock().await;
         let mut cursor: Option<Box<str>> = None;
         for _ in 0..MCP_PAGES_MAX {
             *count += 1;
@@ -294,14 +399,14 @@ impl Talk {
         self.ask(message, &id, method, Some(own)).ok()?;
         to_server.send(bytes.clone()).await.ok()?;
         let next = timeout(MCP_LISTING_TIMEOUT, answered).await;
-        self.state.lock().by_client.cancel(&id);
+        self.by_client.lock().cancel(&id);
         next.ok()?.ok()
     }
 }
 
 /// What the server says.
 impl Talk {
-    fn server_message(&self, message: &Message<'_>, reply: &mut Reply) {
+    fn server_message(&self, message: &Message<'_>, heard: Heard, reply: &mut Reply) {
         let raw = message.node.raw;
         match &message.kind {
             Kind::Request { id, method } => match self.server_asks(message, id, method) {
@@ -312,13 +417,13 @@ impl Talk {
                 let passed = self.pass_on(CrossingKind::McpResponse, message, method.known, None);
                 if passed.is_ok() {
                     if let Some(id) = message.cancels() {
-                        self.state.lock().by_server.cancel(&id);
+                        self.by_server.lock().cancel(&id);
                     }
                     reply.pass(raw);
                 }
             }
             Kind::Result { id } | Kind::Error { id: Some(id) } => {
-                self.server_answers(message, id, reply);
+                self.server_answers(message, id, heard, reply);
             }
             Kind::Error { id: None } => {
                 if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, None) {
@@ -335,22 +440,25 @@ impl Talk {
         method: &Method<'_>,
     ) -> Result<(), Refused> {
         let kind = CrossingKind::McpResponse;
-        let mut pass = self.gate.open(self.crossing(kind, method.known))?;
+        let mut pass = self.server.gate.open(self.crossing(kind, method.known))?;
         see(&mut pass, message, None)?;
-        let free = self.state.lock().by_server.check(id);
+        let free = self.by_server.lock().check(id);
         if let Err(why) = free {
             return Err(pass.fail(Fault::Malformed(why.to_string())));
         }
         pass.close()?;
         // Only this side asks under these ids.
-        let _ = self.state.lock().by_server.ask(id.clone(), method.known);
+        let _ = self.by_server.lock().ask(id.clone(), method.known);
         Ok(())
     }
 
-    fn server_answers(&self, message: &Message<'_>, id: &Id, reply: &mut Reply) {
+    fn server_answers(&self, message: &Message<'_>, id: &Id, heard: Heard, reply: &mut Reply) {
         let raw = message.node.raw;
-        let Some(mut asking) = self.state.lock().by_client.answer(id) else {
-            let objection = Some(Objection::Unsolicited);
+        let print = Fingerprint::of_bytes(raw.as_bytes());
+        let asking = self.by_client.lock().answer(id);
+        let Some(mut asking) = asking else {
+            let is_again = heard == Heard::Again && self.has_answered(id, print);
+            let objection = (!is_again).then_some(Objection::Unsolicited);
             if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, objection) {
                 reply.pass(raw);
             }
@@ -360,15 +468,31 @@ impl Talk {
         match (self.hear(message, &asking), own) {
             // Whoever asked may have given up waiting.
             (Ok(next), Some(own)) => drop(own.send(next)),
-            (Ok(_), None) => reply.pass(raw),
+            (Ok(_), None) => {
+                self.note_answered(id, print);
+                reply.pass(raw);
+            }
             (Err(_), Some(_)) => {}
             (Err(refused), None) => reply.pass_bytes(answer(Some(id), &refused)),
         }
     }
 
+    fn has_answered(&self, id: &Id, print: Fingerprint) -> bool {
+        let answered = self.answered.lock();
+        answered.iter().any(|own| own.0 == *id && own.1 == print)
+    }
+
+    fn note_answered(&self, id: &Id, print: Fingerprint) {
+        let mut answered = self.answered.lock();
+        if answered.len() >= MCP_ANSWERED_MAX {
+            answered.pop_front();
+        }
+        answered.push_back((id.clone(), print));
+    }
+
     /// Judges the answer to a request. Tells where the next page of tools is, if it is a page.
     fn hear(&self, message: &Message<'_>, asking: &Asking) -> Result<Option<Box<str>>, Refused> {
-        let mut pass = self.gate.open_answer(&asking.asked)?;
+        let mut pass = self.server.gate.open_answer(&asking.asked)?;
         if let Some(tool) = &asking.tool {
             pass.push(Surface {
                 kind: SurfaceKind::Tool,
@@ -385,54 +509,19 @@ impl Talk {
             Ok(page) => page,
             Err(flaw) => return Err(pass.fail(Fault::Malformed(flaw.to_string()))),
         };
-        match self.judge_tools(&page.tools) {
+        match self.server.judge_tools(&page.tools) {
             Ok(None) => {}
             Ok(Some(objection)) => pass.object(&objection)?,
             Err(error) => return Err(pass.fail(Fault::State(error.to_string()))),
         }
         pass.close()?;
-        self.state.lock().catalogue.adopt(&page.tools);
+        self.server.catalogue.lock().adopt(&page.tools);
         Ok(page.next)
-    }
-
-    /// What is wrong with a page of tools, if anything. Tools that were not known are kept from now on,
-    /// and so is what changed, for a person to look at.
-    fn judge_tools(&self, tools: &[Tool]) -> Result<Option<Objection>, ShelfError> {
-        let mut state = self.state.lock();
-        let catalogue = &mut state.catalogue;
-        if let Some(Objection::ToolChanged { .. }) = catalogue.judge(tools) {
-            // A person may have accepted it since.
-            catalogue.refresh(self.shelf.read()?);
-        }
-        let objection = catalogue.judge(tools);
-        match &objection {
-            None => {
-                let is_known = |tool: &Tool| catalogue.baseline().tools.contains_key(&*tool.name);
-                if !tools.iter().all(is_known) {
-                    let kept = self.shelf.update(|kept| {
-                        kept.pin(tools);
-                    })?;
-                    catalogue.refresh(kept);
-                    return Ok(catalogue.judge(tools));
-                }
-            }
-            Some(Objection::ToolChanged { .. }) => {
-                let kept = self.shelf.update(|kept| kept.note_changes(tools))?;
-                catalogue.refresh(kept);
-                catalogue.disown(tools);
-            }
-            Some(
-                Objection::ToolLookalike { .. }
-                | Objection::ToolUnlisted { .. }
-                | Objection::Unsolicited,
-            ) => {}
-        }
-        Ok(objection)
     }
 
     fn server_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
         if let Some(id) = &flawed.answers {
-            let asking = self.state.lock().by_client.answer(id);
+            let asking = self.by_client.lock().answer(id);
             if asking.is_some_and(|asking| asking.own.is_none()) {
                 reply.pass_bytes(answer(Some(id), refused));
             }
@@ -452,7 +541,7 @@ impl Talk {
         method: Option<&'static str>,
         objection: Option<Objection>,
     ) -> Result<(), Refused> {
-        let mut pass = self.gate.open(self.crossing(kind, method))?;
+        let mut pass = self.server.gate.open(self.crossing(kind, method))?;
         see(&mut pass, message, None)?;
         if let Some(objection) = objection {
             pass.object(&objection)?;

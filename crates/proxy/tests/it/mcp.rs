@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carboy_proxy::mcp::{ServerName, Shelf, Talk, serve_pipes};
+use carboy_proxy::mcp::{Server, ServerName, Shelf, Talk, serve_pipes};
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, duplex,
@@ -72,7 +72,8 @@ impl Scene {
     async fn open(policy: &str, state: &std::path::Path) -> Self {
         let stand = Stand::open(policy).await;
         let name = ServerName::parse("notes").unwrap();
-        let talk = Talk::new(Arc::clone(&stand.gate), state, &name).unwrap();
+        let server = Server::piped(Arc::clone(&stand.gate), state, &name).unwrap();
+        let talk = Talk::new(server);
         let (client, to_client) = duplex(1 << 20);
         let (server, to_server) = duplex(1 << 20);
         let serving = tokio::spawn(serve_pipes(talk, split(to_client), split(to_server)));

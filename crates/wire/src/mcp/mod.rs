@@ -4,6 +4,7 @@
 //! elsewhere, what two parsers could read differently is refused: see [`json`] and [`Flaw`].
 
 mod answer;
+mod events;
 pub mod json;
 mod lines;
 mod message;
@@ -14,6 +15,7 @@ mod tests;
 mod tools;
 
 pub use answer::{REFUSED, list_tools, refused};
+pub use events::{EVENT_BYTES_MAX, Event, Events, LongEvent};
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
 pub use message::{
     BATCH_MAX, Call, Flaw, Flawed, Frame, ID_BYTES_MAX, Id, Kind, Message, Method, TOOLS_CALL,

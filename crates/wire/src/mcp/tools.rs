@@ -31,7 +31,7 @@ pub struct Page {
     pub next: Option<Box<str>>,
 }
 
-/// The SHA-256 of a definition's canonical form (RFC 8785).
+/// The SHA-256 of a definition's canonical form (RFC 8785), or of bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -104,7 +104,12 @@ impl Fingerprint {
     pub fn of(definition: &serde_json::Value) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(definition);
         let canonical = canonical.expect("a value of strings and finite numbers has a form");
-        Self(Sha256::digest(canonical).into())
+        Self::of_bytes(&canonical)
+    }
+
+    /// The fingerprint of bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
     }
 }
 

@@ -38,8 +38,15 @@ const HASH_BYTES: usize = 4;
 /// When the one that was given is no such name.
 pub(super) fn choose(given: Option<&str>, command: &[OsString]) -> Result<ServerName> {
     let made = || made(command);
-    let name = given.map_or_else(made, ToOwned::to_owned);
-    ServerName::parse(&name).with_context(|| {
+    parse(&given.map_or_else(made, ToOwned::to_owned))
+}
+
+/// A name that was given.
+///
+/// # Errors
+/// When it is no name for a server.
+pub(super) fn parse(name: &str) -> Result<ServerName> {
+    ServerName::parse(name).with_context(|| {
         format!(
             "`{name}` is no name for a server: use a-z, 0-9, `-`, `_` and `.`, from a letter on"
         )

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use carboy_bottle::{Variable, ends_with_parent, plain_environment};
 use carboy_engine::{Known, Policy};
 use carboy_proxy::CertificateAuthority;
-use carboy_proxy::mcp::{ServerName, Talk, serve_pipes};
+use carboy_proxy::mcp::{Server, ServerName, Talk, serve_pipes};
 use clap::ValueEnum;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -210,7 +210,7 @@ impl Judging<'_> {
             authority: CertificateAuthority::generate()?,
             observer: self.observer,
         })?;
-        let talk = Talk::new(Arc::clone(&gate), &state, self.name)
+        let server = Server::piped(Arc::clone(&gate), &state, self.name)
             .context("cannot use what is kept of the server's tools")?;
         let child = match command.spawn() {
             Ok(child) => child,
@@ -219,7 +219,7 @@ impl Judging<'_> {
                 return Ok(Ended::NotStarted(error));
             }
         };
-        let status = converse(talk, child, signals).await?;
+        let status = converse(Talk::new(server), child, signals).await?;
         gate.evidence().close().context("cannot end the receipts")?;
         Ok(Ended::Status(status))
     }
@@ -227,7 +227,7 @@ impl Judging<'_> {
 
 /// Carries messages until the server has ended.
 async fn converse(
-    talk: Arc<Talk>,
+    talk: Talk,
     mut child: Child,
     mut signals: mpsc::Receiver<Signal>,
 ) -> Result<ExitStatus> {

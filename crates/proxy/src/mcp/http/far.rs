@@ -1,0 +1,202 @@
+//! The far side of an exchange: a request's head judged, its message sent, the answer's head judged.
+
+use std::sync::Arc;
+
+use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use ::http::uri::PathAndQuery;
+use ::http::{Method, Request, Response, Uri, request, response};
+use bytes::Bytes;
+use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
+use carboy_wire::http::{
+    Protocol, check_response, downstream_head, request_surfaces, response_surfaces, upstream_head,
+};
+use hyper::body::Incoming;
+
+use super::Remote;
+use super::sessions::SESSION;
+use crate::gate::{Asked, Gate, Pass, Refused};
+use crate::http::Body;
+use crate::upstream::{Lease, SendError};
+
+/// The fields of a client's request that go on.
+const REQUEST_FIELDS: [&str; 8] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "last-event-id",
+    "mcp-protocol-version",
+    SESSION,
+    "user-agent",
+];
+
+/// The fields of an answer that go on.
+const RESPONSE_FIELDS: [&str; 7] = [
+    "allow",
+    "cache-control",
+    "content-type",
+    "mcp-protocol-version",
+    SESSION,
+    "retry-after",
+    "www-authenticate",
+];
+
+/// A request that may be sent.
+pub(super) struct Call {
+    head: request::Parts,
+    path: String,
+    pass: Box<Pass>,
+    permit: Permit,
+}
+
+/// An answer whose head was judged.
+pub(super) struct Answer {
+    pub(super) head: response::Parts,
+    pub(super) body: Incoming,
+    /// The answer's crossing, which what its body holds may belong to.
+    pub(super) pass: Box<Pass>,
+    pub(super) lease: Lease,
+}
+
+impl Remote {
+    /// Judges a request's head and where it goes.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &PathAndQuery,
+        fields: &HeaderMap,
+    ) -> Result<Call, Refused> {
+        let (gate, target) = (self.server.gate(), self.server.target());
+        let head = head(method, path, fields);
+        let mut pass = gate.open(Crossing {
+            kind: CrossingKind::HttpRequest,
+            target,
+            method: Some(head.method.as_str()),
+        })?;
+        request_surfaces(&head, target, |surface| pass.push(surface).map(drop))?;
+        let permit = pass.connect().await?;
+        if gate.is_own(&permit) {
+            let fault = Fault::Unsupported("a request to the gate itself".into());
+            return Err(pass.fail(fault));
+        }
+        Ok(Call {
+            path: path.path().to_owned(),
+            head,
+            pass,
+            permit,
+        })
+    }
+
+    /// Sends a judged request, with a body whose messages were judged, and judges the answer's head.
+    pub(super) async fn send(&self, call: Call, body: Bytes) -> Result<Answer, Refused> {
+        let (gate, target) = (self.server.gate(), self.server.target());
+        let Call {
+            mut head,
+            path,
+            mut pass,
+            permit,
+        } = call;
+        let lease = match gate.upstream().lease(&permit, Protocol::Http1).await {
+            Ok(lease) => lease,
+            Err(fault) => return Err(pass.fail(fault)),
+        };
+        if let Err(fault) = upstream_head(&mut head, target, lease.protocol()) {
+            return Err(pass.fail(fault));
+        }
+        // What can be read must be read: the answer is not to be compressed.
+        head.headers.remove(header::ACCEPT_ENCODING);
+        head.headers.extend(self.headers.clone());
+        pass.dialled(lease.address());
+        let asked = pass.asked();
+        pass.close()?;
+        let request = Request::from_parts(head, Body::own(body));
+        match transmit(gate, &permit, lease, request).await {
+            Ok((response, lease)) => answer(gate, target, &asked, &path, response, lease),
+            Err(fault) => Err(gate.refuse_answer(&asked, fault)),
+        }
+    }
+}
+
+impl Call {
+    /// Ends a request that need not be sent.
+    pub(super) fn unsent(mut self) -> Result<(), Refused> {
+        self.pass.close()
+    }
+}
+
+/// Sends a request; once more on a new connection where a kept one broke before it took a byte.
+async fn transmit(
+    gate: &Arc<Gate>,
+    permit: &Permit,
+    mut lease: Lease,
+    mut request: Request<Body>,
+) -> Result<(Response<Incoming>, Lease), Fault> {
+    loop {
+        let is_reused = lease.is_reused();
+        match lease.send(request).await {
+            Ok(response) => return Ok((response, lease)),
+            Err(SendError::Unsent(unsent, _)) if is_reused => {
+                request = *unsent;
+                lease = gate.upstream().dial_http(permit, lease.protocol()).await?;
+            }
+            Err(error) => return Err(error.into_fault(permit)),
+        }
+    }
+}
+
+fn answer(
+    gate: &Arc<Gate>,
+    target: &Target,
+    asked: &Asked,
+    path: &str,
+    response: Response<Incoming>,
+    lease: Lease,
+) -> Result<Answer, Refused> {
+    let (mut head, body) = response.into_parts();
+    let mut pass = gate.open_answer(asked)?;
+    if let Err(fault) = check_response(&head) {
+        return Err(pass.fail(fault));
+    }
+    response_surfaces(&head, path, |surface| pass.push(surface).map(drop))?;
+    downstream_head(&mut head);
+    if head.headers.contains_key(header::CONTENT_ENCODING) {
+        let fault = format!("{target} compresses its answer without being asked to");
+        return Err(pass.fail(Fault::Unsupported(fault)));
+    }
+    head.headers = kept(&head.headers, &RESPONSE_FIELDS);
+    Ok(Answer {
+        head,
+        body,
+        pass,
+        lease,
+    })
+}
+
+fn head(method: Method, path: &PathAndQuery, fields: &HeaderMap) -> request::Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = method;
+    head.uri = Uri::from(path.clone());
+    head.headers = kept(fields, &REQUEST_FIELDS);
+    head
+}
+
+fn kept(fields: &HeaderMap, names: &[&'static str]) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in names {
+        let name = HeaderName::from_static(name);
+        for value in fields.get_all(&name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// The fields of a request of the gate's own, within a session.
+pub(super) fn own_fields(of: &HeaderMap) -> HeaderMap {
+    let mut fields = kept(of, &["authorization", "mcp-protocol-version", SESSION]);
+    let accept = HeaderValue::from_static("application/json, text/event-stream");
+    fields.insert(header::ACCEPT, accept);
+    let json = HeaderValue::from_static("application/json");
+    fields.insert(header::CONTENT_TYPE, json);
+    fields
+}
