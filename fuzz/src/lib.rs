@@ -5,11 +5,13 @@
 
 mod engine;
 mod http;
+mod mcp;
 mod peek;
 mod views;
 
 pub use engine::{policy_file, views};
 pub use http::{http_head, url_target};
+pub use mcp::mcp_message;
 pub use peek::{client_hello, dns_message, socks};
 pub use views::{
     alphabets, base85, compressed, escapes, hidden, literals, mail, numbers, radix, spellings, wide,

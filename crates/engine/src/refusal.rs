@@ -406,12 +406,12 @@ pub(crate) fn objection(objection: &Objection, named: Named<'_>) -> Refusal {
             ),
             "call a tool that the server lists; no policy allows another".to_owned(),
         ),
-        Objection::ToolChanged { tool } => (
+        Objection::ToolChanged { tool, server } => (
             Reason::ToolChanged,
-            format!("the tool {} of {host} is not what it was", shown(tool)),
+            format!("the tool {} of {server} is not what it was", shown(tool)),
             format!(
-                "see the change with `carboy mcp tools diff {host}`, and if it is right, \
-                 `carboy mcp tools accept {host}`"
+                "see the change with `carboy mcp tools diff {server}`, and if it is right, \
+                 `carboy mcp tools accept {server}`"
             ),
         ),
         Objection::ToolLookalike { tool, like, server } => {

@@ -190,6 +190,8 @@ pub enum Objection {
     ToolChanged {
         /// The tool's name.
         tool: Box<str>,
+        /// The name that the server's tools are kept under.
+        server: Box<str>,
     },
     /// A tool's name is another's, or reads like it.
     ToolLookalike {

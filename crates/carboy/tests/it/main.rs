@@ -10,6 +10,7 @@
 mod bottle;
 mod bulk;
 mod clients;
+mod mcp;
 mod offline;
 #[path = "../../src/origin.rs"]
 mod origin;

@@ -101,7 +101,7 @@ impl Server {
     ) -> Result<Arc<Self>, ShelfError> {
         let name = name.0.to_string();
         let shelf = Shelf::new(state, &name);
-        let catalogue = Catalogue::new(shelf.read()?, &neighbours(state, &name)?);
+        let catalogue = Catalogue::new(&name, shelf.read()?, &neighbours(state, &name)?);
         Ok(Arc::new(Self {
             gate,
             target,

@@ -58,6 +58,7 @@ pub struct Neighbour {
 /// The tools of one connection to a server, beside what is kept of it.
 #[derive(Debug, Default)]
 pub struct Catalogue {
+    server: Box<str>,
     baseline: Baseline,
     /// What was offered in this session and not refused.
     listed: HashSet<Box<str>>,
@@ -155,9 +156,10 @@ impl Baseline {
 }
 
 impl Catalogue {
-    /// A connection's catalogue, with what is kept of the server and of others.
-    pub fn new(baseline: Baseline, neighbours: &[Neighbour]) -> Self {
+    /// The catalogue of a server, with what is kept of it and of others.
+    pub fn new(server: &str, baseline: Baseline, neighbours: &[Neighbour]) -> Self {
         let mut catalogue = Self {
+            server: server.into(),
             baseline,
             ..Self::default()
         };
@@ -188,8 +190,7 @@ impl Catalogue {
                 return Some(like);
             }
             if is_changed(&self.baseline.tools, tool) {
-                let tool = tool.name.clone();
-                return Some(Objection::ToolChanged { tool });
+                return Some(self.changed(&tool.name));
             }
         }
         None
@@ -221,13 +222,20 @@ impl Catalogue {
 
     /// What is wrong with a call of a tool, if anything.
     pub fn judge_call(&self, tool: &str) -> Option<Objection> {
-        let name = tool.into();
         if self.is_listed(tool) {
             None
         } else if self.baseline.changed.contains_key(tool) {
-            Some(Objection::ToolChanged { tool: name })
+            Some(self.changed(tool))
         } else {
-            Some(Objection::ToolUnlisted { tool: name })
+            let tool = tool.into();
+            Some(Objection::ToolUnlisted { tool })
+        }
+    }
+
+    fn changed(&self, tool: &str) -> Objection {
+        Objection::ToolChanged {
+            tool: tool.into(),
+            server: self.server.clone(),
         }
     }
 
@@ -293,6 +301,13 @@ mod tests {
         page(tools).expect("a page").tools
     }
 
+    fn changed() -> Option<Objection> {
+        Some(Objection::ToolChanged {
+            tool: "a".into(),
+            server: "notes".into(),
+        })
+    }
+
     fn pin(catalogue: &mut Catalogue, tools: &[Tool]) {
         let mut kept = catalogue.baseline().clone();
         assert!(kept.pin(tools));
@@ -303,7 +318,7 @@ mod tests {
     #[test]
     fn all_of_a_definition_counts_and_its_spelling_does_not() {
         let first = tools(r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"}}]"#);
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::new("notes", Baseline::default(), &[]);
         assert_eq!(catalogue.judge(&first), None);
         pin(&mut catalogue, &first);
         let same = r#"[ {"inputSchema":{"y":"\u00e9","x":1.0},"name":"a", "description":"d"} ]"#;
@@ -318,7 +333,7 @@ mod tests {
             r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"},"outputSchema":{}}]"#,
             r#"[{"name":"a","description":"d","inputSchema":{"x":1,"y":"é"},"_meta":{"k":1}}]"#,
         ] {
-            let changed = Some(Objection::ToolChanged { tool: "a".into() });
+            let changed = changed();
             assert_eq!(catalogue.judge(&tools(other)), changed, "{other}");
         }
     }
@@ -329,8 +344,8 @@ mod tests {
             tools(r#"[{"name":"a","description":"old"}]"#),
             tools(r#"[{"name":"a","description":"new"}]"#),
         );
-        let changed = Some(Objection::ToolChanged { tool: "a".into() });
-        let mut catalogue = Catalogue::default();
+        let changed = changed();
+        let mut catalogue = Catalogue::new("notes", Baseline::default(), &[]);
         pin(&mut catalogue, &old);
         let mut kept = catalogue.baseline().clone();
         for _ in 0..3 {
@@ -340,9 +355,12 @@ mod tests {
             catalogue.disown(&new);
             assert_eq!(catalogue.judge_call("a"), changed);
         }
-        assert_eq!(Catalogue::new(kept.clone(), &[]).judge(&new), changed);
+        assert_eq!(
+            Catalogue::new("notes", kept.clone(), &[]).judge(&new),
+            changed
+        );
         kept.accept();
-        let mut next = Catalogue::new(kept, &[]);
+        let mut next = Catalogue::new("notes", kept, &[]);
         assert_eq!(next.judge(&new), None);
         next.adopt(&new);
         assert_eq!(next.judge_call("a"), None);
@@ -351,19 +369,20 @@ mod tests {
 
     #[test]
     fn what_was_never_listed_cannot_be_called() {
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::new("notes", Baseline::default(), &[]);
         let unlisted = Some(Objection::ToolUnlisted { tool: "b".into() });
         catalogue.adopt(&tools(r#"[{"name":"a"}]"#));
         assert_eq!(catalogue.judge_call("a"), None);
         assert_eq!(catalogue.judge_call("b"), unlisted);
         // What was listed in another session must be listed again.
-        let next = Catalogue::new(catalogue.baseline().clone(), &[]);
+        let next = Catalogue::new("notes", catalogue.baseline().clone(), &[]);
         assert!(next.judge_call("a").is_some());
     }
 
     #[test]
     fn names_that_pass_for_others_are_seen() {
         let mut catalogue = Catalogue::new(
+            "notes",
             Baseline::default(),
             &[Neighbour {
                 server: "files".into(),

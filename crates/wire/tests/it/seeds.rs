@@ -43,6 +43,11 @@ fn dns_message() {
 }
 
 #[test]
+fn mcp_message() {
+    over_seeds("mcp_message", invariants::mcp_message);
+}
+
+#[test]
 fn views() {
     over_seeds("views", invariants::views);
 }
