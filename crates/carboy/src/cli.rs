@@ -178,7 +178,7 @@ pub(crate) enum McpCommand {
     /// Run a server and judge each message on its standard input and output
     Wrap(Box<WrapArgs>),
     /// Serve a remote server to clients on this machine, and judge each message between them
-    Proxy(McpProxyArgs),
+    Proxy(Box<McpProxyArgs>),
     /// Show and accept what is kept of servers' tools
     #[command(subcommand)]
     Tools(McpToolsCommand),

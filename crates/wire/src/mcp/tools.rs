@@ -390,7 +390,8 @@ mod tests {
             }],
         );
         catalogue.adopt(&tools(r#"[{"name":"send"}]"#));
-        let cases: &[(&str, Option<(&str, Option<&str>)>)] = &[
+        type Alike<'a> = Option<(&'a str, Option<&'a str>)>;
+        let cases: &[(&str, Alike<'_>)] = &[
             (r#"[{"name":"send"}]"#, None),
             (r#"[{"name":"search"},{"name":"Search2"}]"#, None),
             // Cyrillic e.
