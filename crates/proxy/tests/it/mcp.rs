@@ -86,12 +86,12 @@ impl Scene {
     }
 
     /// One message of the client's, as the server gets it.
-    async fn to_server(&mut self, message: Value) -> Option<Value> {
+    async fn passes_to_server(&mut self, message: Value) -> Option<Value> {
         self.client.say(message).await;
         self.server.hear().await
     }
 
-    async fn to_client(&mut self, message: Value) -> Option<Value> {
+    async fn passes_to_client(&mut self, message: Value) -> Option<Value> {
         self.server.say(message).await;
         self.client.hear().await
     }
@@ -99,9 +99,9 @@ impl Scene {
     /// Lists tools; returns what the client gets.
     async fn list(&mut self, id: u64, tools: Value) -> Value {
         let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/list"});
-        assert_eq!(self.to_server(asked.clone()).await, Some(asked));
+        assert_eq!(self.passes_to_server(asked.clone()).await, Some(asked));
         let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"tools": tools}});
-        self.to_client(answer).await.unwrap()
+        self.passes_to_client(answer).await.unwrap()
     }
 
     async fn finish(mut self) -> Finished {
@@ -157,25 +157,28 @@ async fn an_honest_dialogue_passes_unchanged() {
     let line = scene.server.lines.next_line().await.unwrap();
     assert_eq!(line.as_deref(), Some(odd));
     let hello = json!({"jsonrpc": "2.0", "id": 1, "result": {"protocolVersion": "2025-11-25"}});
-    assert_eq!(scene.to_client(hello.clone()).await, Some(hello));
+    assert_eq!(scene.passes_to_client(hello.clone()).await, Some(hello));
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    assert_eq!(scene.to_server(ready.clone()).await, Some(ready));
+    assert_eq!(scene.passes_to_server(ready.clone()).await, Some(ready));
     let listed = scene.list(2, json!([tool("add", "Adds a note.")])).await;
     assert_eq!(listed["result"]["tools"][0]["name"], "add");
 
     let add = call(3, "add", json!({"text": "buy milk", "tags": ["home", 7]}));
-    assert_eq!(scene.to_server(add.clone()).await, Some(add));
+    assert_eq!(scene.passes_to_server(add.clone()).await, Some(add));
     let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
         "params": {"progressToken": 3, "progress": 0.5}});
-    assert_eq!(scene.to_client(progress.clone()).await, Some(progress));
+    assert_eq!(
+        scene.passes_to_client(progress.clone()).await,
+        Some(progress)
+    );
     // The server asks back, under an id that the client uses too.
     let sample = json!({"jsonrpc": "2.0", "id": 3, "method": "sampling/createMessage",
         "params": {"messages": []}});
-    assert_eq!(scene.to_client(sample.clone()).await, Some(sample));
+    assert_eq!(scene.passes_to_client(sample.clone()).await, Some(sample));
     let sampled = json!({"jsonrpc": "2.0", "id": 3, "result": {"role": "assistant"}});
-    assert_eq!(scene.to_server(sampled.clone()).await, Some(sampled));
+    assert_eq!(scene.passes_to_server(sampled.clone()).await, Some(sampled));
     let done = result(3, "added");
-    assert_eq!(scene.to_client(done.clone()).await, Some(done));
+    assert_eq!(scene.passes_to_client(done.clone()).await, Some(done));
 
     let finished = scene.finish().await;
     assert_eq!(finished.reasons, Vec::<String>::new());
@@ -228,7 +231,7 @@ async fn a_secret_on_its_way_out_is_refused_under_the_same_id() {
         .await;
     // The same id may be used for what passes then.
     let add = call("x", "add", json!({"text": "milk"}));
-    assert_eq!(scene.to_server(add.clone()).await, Some(add));
+    assert_eq!(scene.passes_to_server(add.clone()).await, Some(add));
     let finished = scene.finish().await;
     assert_eq!(finished.reasons, ["secret"; 5]);
     assert!(!finished.text.contains(&token));
@@ -252,8 +255,8 @@ async fn what_would_instruct_the_agent_does_not_reach_it() {
             json!({"jsonrpc": "2.0", "id": 5, "result": {"structuredContent": {"a": [{"b": HIDDEN}]}}}),
         ),
     ] {
-        scene.to_server(call(id, "add", json!({}))).await;
-        let heard = scene.to_client(answer).await.unwrap();
+        scene.passes_to_server(call(id, "add", json!({}))).await;
+        let heard = scene.passes_to_client(answer).await.unwrap();
         assert_eq!((reason(&heard), &heard["id"]), ("injection", &json!(id)));
     }
     scene.server.say(json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": HIDDEN}})).await;
@@ -270,7 +273,7 @@ async fn an_answer_that_nobody_asked_for_is_dropped() {
     let state = tempfile::tempdir().unwrap();
     let mut scene = Scene::open(OPEN, state.path()).await;
     scene
-        .to_server(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
+        .passes_to_server(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
         .await;
     for unsolicited in [
         result(2, "never asked"),
@@ -293,7 +296,7 @@ async fn an_answer_that_nobody_asked_for_is_dropped() {
     );
     // An id that waits for its answer cannot be used again.
     scene
-        .to_server(json!({"jsonrpc": "2.0", "id": 5, "method": "ping"}))
+        .passes_to_server(json!({"jsonrpc": "2.0", "id": 5, "method": "ping"}))
         .await;
     scene
         .client
@@ -379,7 +382,7 @@ async fn a_tool_that_was_not_listed_is_looked_for_and_else_refused() {
         .await;
     assert_eq!(scene.server.hear().await, Some(add));
     assert_eq!(
-        scene.to_client(result(1, "added")).await,
+        scene.passes_to_client(result(1, "added")).await,
         Some(result(1, "added"))
     );
 
@@ -417,7 +420,7 @@ async fn what_is_no_message_goes_nowhere() {
         assert_eq!((reason(&heard), &heard["id"]), ("malformed", &id), "{text}");
     }
     scene
-        .to_server(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
+        .passes_to_server(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
         .await;
     // A server's greeting on the wrong stream is left out; a broken answer is told as one.
     scene.server.say_raw("Server is running!").await;
@@ -429,7 +432,7 @@ async fn what_is_no_message_goes_nowhere() {
     assert_eq!((reason(&heard), &heard["id"]), ("malformed", &json!(1)));
     // Of a line that is too long nobody can tell what it answers.
     scene
-        .to_server(json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}))
+        .passes_to_server(json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}))
         .await;
     let long = vec![b' '; carboy_wire::mcp::LINE_BYTES_MAX + 2];
     scene.server.say_raw(long).await;
@@ -445,7 +448,7 @@ async fn each_message_of_a_batch_is_judged() {
     scene.list(1, json!([tool("add", "Adds.")])).await;
     let good = call(2, "add", json!({"text": "milk"}));
     let bad = call(3, "add", json!({"text": TOKEN.concat()}));
-    let passed = scene.to_server(json!([good, bad, 5])).await;
+    let passed = scene.passes_to_server(json!([good, bad, 5])).await;
     assert_eq!(passed, Some(json!([good])));
     let heard = [
         scene.client.hear().await.unwrap(),
@@ -458,7 +461,7 @@ async fn each_message_of_a_batch_is_judged() {
     );
     let answers = json!([result(2, "added"), result(3, "never asked")]);
     assert_eq!(
-        scene.to_client(answers).await,
+        scene.passes_to_client(answers).await,
         Some(json!([result(2, "added")]))
     );
     scene.finish().await;
@@ -472,9 +475,9 @@ async fn audit_lets_all_pass_and_records_it() {
     let changed = scene.list(2, json!([tool("add", HIDDEN)])).await;
     assert_eq!(reason(&changed), "none");
     let secret = call(3, "add", json!({"text": TOKEN.concat()}));
-    assert_eq!(scene.to_server(secret.clone()).await, Some(secret));
+    assert_eq!(scene.passes_to_server(secret.clone()).await, Some(secret));
     assert_eq!(
-        scene.to_client(result(8, "never asked")).await,
+        scene.passes_to_client(result(8, "never asked")).await,
         Some(result(8, "never asked"))
     );
     let finished = scene.finish().await;
