@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::crossing::Time;
+use crate::crossing::{Direction, Time};
 use crate::finding::Fingerprint;
 use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
@@ -382,6 +382,14 @@ impl Bucket {
 }
 
 impl Meter {
+    /// The meter of body bytes that go this way.
+    pub(crate) fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Outbound => Self::Upload,
+            Direction::Inbound => Self::Download,
+        }
+    }
+
     /// How long a full bucket takes to drain.
     fn window(self) -> Duration {
         match self {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
-    Answer, Conversation, Crossing, CrossingKind, Decision, Engine, Fault, Host, Inspection,
+    Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, Fault, Host, Inspection,
     Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind,
     Target, Time, TlsAction, Verdict,
 };
@@ -134,6 +134,7 @@ pub struct Pass {
     bytes: u64,
     path: Option<Box<str>>,
     upstream: Option<SocketAddr>,
+    protocol: Option<&'static str>,
     answers: Option<Asked>,
     withheld: Arc<OnceLock<Withhold>>,
     state: State,
@@ -198,6 +199,35 @@ impl Gate {
         let (mut pass, step) = self.admit(crossing);
         pass.take_step(step)?;
         Ok(pass)
+    }
+
+    /// Counts bytes of a tunnel, which nothing reads, against the budgets.
+    ///
+    /// # Errors
+    /// The refusal of a tunnel that is to be cut, whose receipt is written; the tunnel's own was when
+    /// it opened. In audit mode there is the receipt alone, and false: a budget is spent, and further
+    /// counting would only repeat it.
+    pub(crate) fn count(
+        self: &Arc<Self>,
+        target: &Target,
+        direction: Direction,
+        bytes: u64,
+    ) -> Result<bool, Refused> {
+        let (engine, now) = (self.engine.load_full(), self.clock.now());
+        if engine.has_room(target, direction, bytes, &self.session, now) {
+            return Ok(true);
+        }
+        let (mut pass, step) = self.admit(Crossing {
+            kind: CrossingKind::Tunnel,
+            target,
+            method: None,
+        });
+        pass.take_step(step)?;
+        let (gate, inspection) = pass.inspection()?;
+        let step = inspection.count(direction, bytes, &gate.session, now);
+        pass.take_step(step)?;
+        pass.close()?;
+        Ok(false)
     }
 
     /// Refuses a crossing for a fault that the shell met before it could be judged, such as a
@@ -331,6 +361,7 @@ impl Gate {
             bytes: 0,
             path: None,
             upstream: None,
+            protocol: None,
             answers: None,
             withheld: Arc::default(),
             state: State::Open(inspection),
@@ -499,6 +530,11 @@ impl Pass {
         self.upstream = Some(address);
     }
 
+    /// Says what is spoken on a raw stream.
+    pub(crate) fn speaks(&mut self, protocol: &'static str) {
+        self.protocol = Some(protocol);
+    }
+
     /// What the response's crossing must know of this one.
     pub(crate) fn asked(&self) -> Asked {
         let answer = self.kind.answer();
@@ -621,6 +657,7 @@ impl Pass {
             target: record::target(&self.target),
             method: self.method.as_deref().map(Into::into),
             path: self.path.as_deref().map(Into::into),
+            protocol: self.protocol.map(Into::into),
             bytes: self.bytes,
             upstream: self.upstream,
             duration_us: micros(closed.elapsed.saturating_sub(self.opened.elapsed)),

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use carboy_engine::Direction;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -53,9 +54,13 @@ impl Activity {
     }
 }
 
-/// Copies both ways until both have ended, one has broken, or none has moved for
-/// [`TUNNEL_IDLE_TIMEOUT`].
-pub(crate) async fn relay<C, S>(client: C, server: S) -> Moved
+/// Copies both ways until both have ended, one has broken, none has moved for
+/// [`TUNNEL_IDLE_TIMEOUT`], or `count` has had enough: it is told of bytes before they go on.
+pub(crate) async fn relay<C, S>(
+    client: C,
+    server: S,
+    count: impl Fn(Direction, u64) -> io::Result<()>,
+) -> Moved
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -63,25 +68,26 @@ where
     let (mut client_read, mut client_write) = tokio::io::split(client);
     let (mut server_read, mut server_write) = tokio::io::split(server);
     let activity = Activity::new();
-    let mut moved = Moved::default();
+    let (mut from_client, mut from_server) = (0, 0);
     let ended = tokio::try_join!(
-        copy(
-            &mut client_read,
-            &mut server_write,
-            &activity,
-            &mut moved.from_client
-        ),
-        copy(
-            &mut server_read,
-            &mut client_write,
-            &activity,
-            &mut moved.from_server
-        ),
+        copy(&mut client_read, &mut server_write, &activity, |bytes| {
+            count(Direction::Outbound, bytes)?;
+            from_client += bytes;
+            Ok(())
+        }),
+        copy(&mut server_read, &mut client_write, &activity, |bytes| {
+            count(Direction::Inbound, bytes)?;
+            from_server += bytes;
+            Ok(())
+        }),
     );
     if let Err(error) = ended {
         tracing::debug!(%error, "a relay broke off");
     }
-    moved
+    Moved {
+        from_client,
+        from_server,
+    }
 }
 
 /// Copies one way, then passes the end on.
@@ -89,7 +95,7 @@ async fn copy<R, W>(
     from: &mut R,
     to: &mut W,
     activity: &Activity,
-    moved: &mut u64,
+    mut count: impl FnMut(u64) -> io::Result<()>,
 ) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
@@ -101,10 +107,10 @@ where
         if read == 0 {
             return to.shutdown().await;
         }
+        count(read as u64)?;
         to.write_all(&buffer[..read]).await?;
         to.flush().await?;
         activity.touch();
-        *moved += read as u64;
     }
 }
 
@@ -118,7 +124,7 @@ mod tests {
     async fn bytes_and_ends_pass_both_ways() {
         let (mut client, near) = duplex(64);
         let (far, mut server) = duplex(64);
-        let relaying = tokio::spawn(relay(near, far));
+        let relaying = tokio::spawn(relay(near, far, |_, _| Ok(())));
 
         client.write_all(b"question").await.unwrap();
         client.shutdown().await.unwrap();
@@ -139,7 +145,7 @@ mod tests {
     async fn only_a_relay_without_any_byte_is_cut() {
         let (client, near) = duplex(64);
         let (far, mut server) = duplex(64);
-        let relaying = tokio::spawn(relay(near, far));
+        let relaying = tokio::spawn(relay(near, far, |_, _| Ok(())));
         let start = Instant::now();
         tokio::time::sleep(TUNNEL_IDLE_TIMEOUT / 2).await;
         server.write_all(b"ping").await.unwrap();

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use carboy_engine::{Crossing, CrossingKind, Fault, Scheme, Surface, SurfaceKind};
+use carboy_wire::protocol::{Heard, Listener, Side};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -101,16 +103,21 @@ where
     let (mut client_read, mut client_write) = tokio::io::split(client);
     let (mut server_read, mut server_write) = tokio::io::split(server);
     let activity = Activity::new();
+    let heard = Mutex::default();
     let ended = {
         let outbound = Way {
             pass: &mut asking,
             pause: CLIENT_PAUSE,
             activity: &activity,
+            listener: Listener::new(Side::Client),
+            heard: &heard,
         };
         let inbound = Way {
             pass: &mut answering,
             pause: SERVER_PAUSE,
             activity: &activity,
+            listener: Listener::new(Side::Server),
+            heard: &heard,
         };
         tokio::try_join!(
             outbound.carry(&mut client_read, &mut server_write),
@@ -120,9 +127,20 @@ where
     if let Err(Ended::Broken(error)) = ended {
         tracing::debug!(%error, "a TCP connection broke off");
     }
+    for pass in [&mut asking, &mut answering] {
+        tell(pass, &heard);
+    }
     // All that was let go has been judged; what is still held is judged here and lost.
     let (asked, answered) = (asking.close(), answering.close());
     asked.and(answered)
+}
+
+/// Says what is spoken, for the receipt.
+fn tell(pass: &mut Pass, heard: &Mutex<Heard>) {
+    let Heard { protocol, starttls } = *heard.lock();
+    if let Some(protocol) = protocol {
+        pass.speaks(protocol.as_str(starttls));
+    }
 }
 
 enum Ended {
@@ -156,11 +174,14 @@ struct Way<'a> {
     /// How long its sender may pause within what it says.
     pause: Duration,
     activity: &'a Activity,
+    listener: Listener,
+    /// What either side made known.
+    heard: &'a Mutex<Heard>,
 }
 
 impl Way<'_> {
     /// Sends on what is said, as far as the engine lets it go.
-    async fn carry<R, W>(self, from: &mut R, to: &mut W) -> Result<(), Ended>
+    async fn carry<R, W>(mut self, from: &mut R, to: &mut W) -> Result<(), Ended>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -177,6 +198,7 @@ impl Way<'_> {
                     self.activity.read(from, &mut buffer).await?
                 }
             };
+            self.listen(&buffer[..read]);
             if read == 0 {
                 self.pass.close()?;
                 to.write_all(&held).await?;
@@ -194,6 +216,15 @@ impl Way<'_> {
                 return Err(self.pass.end_with(fault).into());
             }
         }
+    }
+
+    fn listen(&mut self, said: &[u8]) {
+        if let Some(news) = self.listener.hear(said) {
+            let mut heard = self.heard.lock();
+            heard.protocol = heard.protocol.or(news.protocol);
+            heard.starttls |= news.starttls;
+        }
+        tell(self.pass, self.heard);
     }
 
     async fn next<R>(

@@ -3,10 +3,12 @@
 //! An intercepted handshake is completed with a leaf for the target that is judged afterwards, and
 //! what comes out of it is served like any other stream. A passed-through one is a tunnel: one
 //! crossing, judged when it opens. Its receipt is written before the first byte goes on, so it tells
-//! where the tunnel led and when, and not how much went through it.
+//! where the tunnel led and when, and not how much went through it. The budgets count that all the
+//! same: a tunnel that spends one is cut, with a receipt that says so.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use carboy_engine::{
     Crossing, CrossingKind, Fault, Host, Scheme, Surface, SurfaceKind, Target, TlsAction,
@@ -157,7 +159,17 @@ async fn pass_through<IO: ClientIo>(
 ) {
     match open_tunnel(gate, to, hello).await {
         Ok(upstream) => {
-            let moved = relay(io, upstream).await;
+            let target = to.target(Scheme::Tls);
+            let is_over = AtomicBool::new(false);
+            let count = |direction, bytes| {
+                if !is_over.load(Ordering::Relaxed) {
+                    let has_room = gate.count(&target, direction, bytes);
+                    let has_room = has_room.map_err(|_| io::ErrorKind::QuotaExceeded)?;
+                    is_over.store(!has_room, Ordering::Relaxed);
+                }
+                Ok(())
+            };
+            let moved = relay(io, upstream, count).await;
             tracing::debug!(target = %to.host, ?moved, "tunnel closed");
         }
         Err(refused) => {

@@ -91,6 +91,8 @@ pub(crate) struct CrossingLine<'a> {
     policy: Digest,
     pub(crate) prev: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<Cow<'a, str>>,
@@ -166,6 +168,7 @@ impl<'a> CrossingLine<'a> {
             id: record.id,
             kind: Kind::Crossing,
             method: record.method,
+            protocol: record.protocol,
             path: record.path,
             policy: record.policy,
             prev,

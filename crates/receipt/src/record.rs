@@ -33,6 +33,8 @@ pub struct Record<'a> {
     pub target: Target<'a>,
     /// The HTTP method.
     pub method: Option<Cow<'a, str>>,
+    /// What was spoken over raw TCP, where it was recognised, such as `ssh` or `smtp+starttls`.
+    pub protocol: Option<Cow<'a, str>>,
     /// The path, without the query. Left out when a finding touches the URL.
     pub path: Option<Cow<'a, str>>,
     /// Whether it passed.
@@ -159,6 +161,7 @@ impl Default for Record<'_> {
                 scheme: Cow::Borrowed(""),
             },
             method: None,
+            protocol: None,
             path: None,
             decision: Decision::Block,
             reason: None,

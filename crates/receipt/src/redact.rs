@@ -89,6 +89,7 @@ impl Record<'_> {
             &mut self.bottle,
             &mut self.answers,
             &mut self.method,
+            &mut self.protocol,
             &mut self.reason,
             &mut self.rule,
         ];

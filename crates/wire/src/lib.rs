@@ -10,6 +10,7 @@ pub mod http;
 pub mod http1;
 pub mod mcp;
 pub mod opening;
+pub mod protocol;
 pub mod readable;
 pub mod refusal;
 pub mod socks;

@@ -160,10 +160,7 @@ impl Inspection {
     }
 
     pub(super) fn push_stream(&mut self, next: Surface<'_>, session: &Session, now: Time) -> usize {
-        let meter = match self.kind.direction() {
-            Direction::Outbound => Meter::Upload,
-            Direction::Inbound => Meter::Download,
-        };
+        let meter = Meter::of(self.kind.direction());
         self.spend(meter, next.bytes.len() as u64, session, now);
         if self.is_stopped() {
             return 0;

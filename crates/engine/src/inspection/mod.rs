@@ -170,6 +170,21 @@ impl Engine {
         (inspection, step)
     }
 
+    /// Spends budgets for bytes of a tunnel, which are not judged. Whether they fit; where they do not,
+    /// [`Inspection::count`] says why.
+    pub fn has_room(
+        &self,
+        target: &Target,
+        direction: Direction,
+        bytes: u64,
+        session: &Session,
+        now: Time,
+    ) -> bool {
+        let (site, meter) = (target.host.site(), Meter::of(direction));
+        let spent = session.spend(&site, meter, bytes, self.policy.limits(), now);
+        spent.is_ok()
+    }
+
     /// The values that are known.
     pub(crate) fn known(&self) -> &Values {
         self.scanner.known()
@@ -265,6 +280,20 @@ impl Inspection {
             Host::Name(_) => Step::Ask(Question::Resolve(self.target.host.clone())),
             Host::Addr(addr) => self.pin(&[*addr]),
         }
+    }
+
+    /// Spends budgets for bytes that are not judged.
+    pub fn count(
+        &mut self,
+        direction: Direction,
+        bytes: u64,
+        session: &Session,
+        now: Time,
+    ) -> Step {
+        if !self.is_stopped() {
+            self.spend(Meter::of(direction), bytes, session, now);
+        }
+        self.step(Step::Release(0))
     }
 
     /// Takes the answer to a [`Step::Ask`].

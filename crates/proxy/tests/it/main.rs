@@ -14,11 +14,13 @@ mod corpus;
 mod dns;
 mod evidence;
 mod exits;
+mod faults;
 mod forward;
 mod framing;
 mod http2;
 mod identity;
 mod intercept;
+mod limits;
 mod mcp;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]

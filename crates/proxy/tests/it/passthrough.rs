@@ -1,5 +1,7 @@
 //! TLS that is relayed unread.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::support::{OPEN, Setup, Stand, status};
 use crate::tls::{Authority, ask, connector, name, shown, tunnel, up_tunnel};
 
@@ -60,4 +62,46 @@ async fn a_passed_through_name_cannot_front_for_another() {
         .unwrap_err();
     assert_eq!(up.connections(), 0);
     assert_eq!(stand.finish().await.reasons, ["target_mismatch"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tunnel_that_spends_a_budget_is_cut() {
+    let authority = Authority::new();
+    let up = authority.lines("up.example").await;
+    for (key, mode, reasons) in [
+        ("upload", "balanced", &["budget"][..]),
+        ("download", "balanced", &["budget"]),
+        ("upload", "audit", &[]),
+    ] {
+        let stand = Stand::open(&format!(
+            "version: 1\nmode: {mode}\ntls: {{passthrough: [up.example]}}\negress:\n  \
+             private: ['127.0.0.0/8']\n  limits: {{session: {{{key}_per_minute: 32KiB}}}}\n"
+        ))
+        .await;
+        let tcp = up_tunnel(&stand, up.port()).await;
+        let client = connector(authority.inner.certificate_der(), &[]);
+        let mut stream = client.connect(name("up.example"), tcp).await.unwrap();
+        let mut answered = [0; 9 + 1024];
+        stream.read_exact(&mut answered[..9]).await.unwrap();
+        let mut echoed = 0;
+        while echoed < 64 && stream.write_all(&[b'x'; 1024]).await.is_ok() {
+            if stream.read_exact(&mut answered[..1024]).await.is_err() {
+                break;
+            }
+            echoed += 1;
+        }
+        match mode {
+            "audit" => assert_eq!(echoed, 64, "{key}"),
+            _ => assert!((8..32).contains(&echoed), "{key} {echoed}"),
+        }
+        drop(stream);
+        let done = stand.finish().await;
+        assert_eq!(done.reasons.len(), 1, "{key} {mode}: told once");
+        let blocked: Vec<_> = done
+            .receipts
+            .iter()
+            .filter_map(|it| it["reason"].as_str())
+            .collect();
+        assert_eq!(blocked, reasons, "{key} {mode}");
+    }
 }

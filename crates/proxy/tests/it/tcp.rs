@@ -211,3 +211,32 @@ async fn an_unlisted_far_end_is_not_spoken_to_inside_tls() {
         ["tunnel allow", "tcp block host_not_allowed"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_spoken_is_recorded() {
+    for (greeting, says, expect) in [
+        ("SSH-2.0-server\r\n", "SSH-2.0-client\r\n", Some("ssh")),
+        (
+            "220 mail.example ESMTP\r\n",
+            "EHLO me\r\nSTARTTLS\r\n",
+            Some("smtp+starttls"),
+        ),
+        ("+OK hello\r\n", "CAPA\r\n", Some("pop3")),
+        ("hello\r\n", "hi\r\n", None),
+    ] {
+        let up = server(greeting, "bye\r\n").await;
+        let stand = Stand::open(&listing(up.port())).await;
+        let mut client = through(&stand, &up).await;
+        assert_eq!(client.exactly(greeting.len()).await, greeting);
+        client.send(says).await;
+        client.exactly(5).await;
+        client.end().await;
+        client.rest().await;
+        let receipts = stand.finish().await.receipts;
+        let told: Vec<_> = receipts[1..]
+            .iter()
+            .map(|it| it["protocol"].as_str())
+            .collect();
+        assert_eq!(told, [expect, expect], "{says}");
+    }
+}

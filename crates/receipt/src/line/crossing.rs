@@ -45,6 +45,7 @@ impl CrossingLine<'_> {
         fields.optional(key!("path"), self.path.as_deref());
         fields.plain(key!("policy"), self.policy.digits(&mut [0; DIGITS_MAX]));
         fields.plain(key!("prev"), self.prev.digits(&mut [0; DIGITS_MAX]));
+        fields.optional(key!("protocol"), self.protocol.as_deref());
         fields.optional(key!("reason"), self.reason.as_deref());
         fields.optional(key!("rule"), self.rule.as_deref());
         fields.number(key!("seq"), self.seq);

@@ -19,8 +19,9 @@ pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The longest trailer section: what trailers are used for (digests, gRPC status) is far shorter.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
-/// The most fields in a head or a trailer section; hundreds are used by nobody, and each costs.
-pub const FIELDS_MAX: usize = 256;
+/// The most fields in a head or a trailer section. The library that reads them next takes no more, and
+/// would answer in words of its own.
+pub const FIELDS_MAX: usize = 100;
 
 /// The longest method. The longest registered one has 17 bytes (RFC 4437).
 pub const METHOD_BYTES_MAX: usize = 32;
