@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
-    Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, Fault, Host, Inspection,
-    Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface, SurfaceKind,
-    Target, Time, TlsAction, Verdict,
+    Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, Fault, Host,
+    Inspection, Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface,
+    SurfaceKind, Target, Time, TlsAction, Verdict,
 };
 
 use carboy_receipt::{HostCut, Withhold};

@@ -53,6 +53,9 @@ pub const BODY_HOLD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The head of another proxy's answer to a `CONNECT`: a status and a few fields.
 pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;
 
+/// The most that one read from a socket may return, so that large bodies cost few wake-ups.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
 /// The streams that one h2 client connection may have open: browsers ask for 100.
 pub const H2_STREAMS_MAX: u32 = 128;
 

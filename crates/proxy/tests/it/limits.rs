@@ -157,6 +157,7 @@ const PARTS: &[Part] = &[
                 "BODY_PRIME_TIMEOUT",
                 "the head is sent on; a later refusal breaks the answer off",
             ),
+            (LIMITS, "READ_BYTES_MAX", "the rest is read next"),
             (
                 LIMITS,
                 "H2_STREAMS_MAX",
@@ -172,6 +173,28 @@ const PARTS: &[Part] = &[
                 "LINKS_MAX",
                 "further links of a page are left out",
             ),
+        ],
+    },
+    Part {
+        title: "WebSocket",
+        limits: &[
+            (
+                LIMITS,
+                "WS_MESSAGE_BYTES_MAX",
+                "both sides are closed with 1009",
+            ),
+            (
+                LIMITS,
+                "WS_HOLD_BYTES_MAX",
+                "what was judged goes on as a fragment",
+            ),
+            (LIMITS, "WS_IDLE_TIMEOUT", "both sides are closed"),
+            (
+                LIMITS,
+                "WS_CLOSE_TIMEOUT",
+                "the connection is closed without it",
+            ),
+            (LIMITS, "WS_PINGS_MAX", "the oldest is forgotten"),
         ],
     },
     Part {
