@@ -508,8 +508,8 @@ fn in_words(name: &str, value: &str) -> String {
     if let Some(seconds) = inner("Duration::from_secs(") {
         let seconds: u64 = number(seconds);
         return match seconds {
-            3600.. if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
-            120.. if seconds % 60 == 0 => format!("{} min", seconds / 60),
+            3600.. if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+            120.. if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
             _ => format!("{seconds} s"),
         };
     }
@@ -528,8 +528,8 @@ fn in_words(name: &str, value: &str) -> String {
     };
     let is_bytes = name.contains("BYTES") || name.ends_with("_KIB");
     match (is_bytes, amount) {
-        (true, 1_048_576..) if amount % (1 << 20) == 0 => format!("{} MiB", amount >> 20),
-        (true, 1024..) if amount % 1024 == 0 => format!("{} KiB", amount >> 10),
+        (true, 1_048_576..) if amount.is_multiple_of(1 << 20) => format!("{} MiB", amount >> 20),
+        (true, 1024..) if amount.is_multiple_of(1024) => format!("{} KiB", amount >> 10),
         (true, _) => format!("{amount} bytes"),
         (false, _) => amount.to_string(),
     }
