@@ -1,0 +1,133 @@
+//! What tools may do: a call is read as the commands that it runs and as what they read, write, delete
+//! and reach, and judged by rules that are data (`rules/calls`).
+//!
+//! Pure: a call in, matches out. What becomes of them is the policy's to say.
+
+mod act;
+mod argument;
+mod chain;
+mod code;
+mod family;
+mod flow;
+mod glob;
+mod ledger;
+mod path;
+mod rule;
+mod shell;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use std::collections::BTreeSet;
+
+use act::{Act, is_named};
+use rule::{TOOLS, ToolRule};
+
+pub(crate) use act::{Acts, acts};
+pub(crate) use argument::material;
+pub(crate) use chain::{Deed, Ended, Kinds, kinds};
+pub(crate) use family::{Families, of_description};
+pub(crate) use ledger::{Call, Ledger, Spent};
+pub(crate) use path::normal as normal_path;
+pub(crate) use rule::Clause;
+pub(crate) use terms::{
+    CallLimits, OwnRule, Scoped, Terms, ToolListing, Treatment, UNREADABLE, ids, severity,
+};
+
+/// A rule that a call breaks, and the command that does.
+#[derive(Debug, Clone)]
+pub(crate) struct Match {
+    pub(crate) rule: &'static ToolRule,
+    /// The command's name as the rule knows it; empty for what the tool itself does.
+    pub(crate) command: String,
+}
+
+/// The rules that a call breaks, each once.
+pub(crate) fn judge(acts: &Acts) -> Vec<Match> {
+    let mut matches = Vec::new();
+    let classes: Vec<_> = acts.all.iter().map(Classes::of).collect();
+    for rule in &TOOLS.rules {
+        let found = acts.all.iter().zip(&classes).find(|(act, classes)| {
+            let holds = |clause: &Clause| holds(clause, act, classes, acts);
+            rule.any.iter().any(holds)
+        });
+        if let Some((act, _)) = found {
+            let command = act.name.clone();
+            matches.push(Match { rule, command });
+        }
+    }
+    matches
+}
+
+/// The classes of the paths that an act is about.
+#[derive(Debug, Default)]
+pub(crate) struct Classes {
+    pub(crate) reads: BTreeSet<&'static str>,
+    pub(crate) writes: BTreeSet<&'static str>,
+    pub(crate) deletes: BTreeSet<&'static str>,
+    operands: BTreeSet<&'static str>,
+}
+
+impl Classes {
+    pub(crate) fn of(act: &Act) -> Self {
+        let all = |paths: &[String]| paths.iter().flat_map(|path| classes_of(path)).collect();
+        let operands: Vec<_> = act.operands.iter().map(|own| path::normal(own, None)).collect();
+        Self {
+            reads: all(&act.reads),
+            writes: all(&act.writes),
+            deletes: all(&act.deletes),
+            operands: all(&operands),
+        }
+    }
+}
+
+/// The classes that a path is of. `**/x` is `x` wherever it lies.
+fn classes_of(path: &str) -> Vec<&'static str> {
+    let below = format!("/{path}");
+    let covers = |pattern: &String| {
+        let path = if pattern.starts_with("**/") { &below } else { path };
+        glob::covers_glob(pattern, path)
+    };
+    let classes = TOOLS.paths.iter();
+    let own = classes.filter(|(_, class)| class.are.iter().any(covers) && !class.not.iter().any(covers));
+    own.map(|(name, _)| &**name).collect()
+}
+
+/// Whether an act does all that a clause says.
+fn holds(clause: &Clause, act: &Act, classes: &Classes, acts: &Acts) -> bool {
+    let of = |wanted: &[String], own: &BTreeSet<&str>, paths: &[String]| {
+        let is_one = |class: &String| own.contains(&**class) || (class == "*" && !paths.is_empty());
+        wanted.is_empty() || wanted.iter().any(is_one)
+    };
+    let begins = |first: &String| {
+        let words = first.split(' ').zip(act.operands.iter().map(Some).chain(std::iter::repeat(None)));
+        words.into_iter().all(|(wanted, own)| own.is_some_and(|own| glob::covers(wanted, own)))
+    };
+    let is_word = |pattern: &String| act.words.iter().any(|word| glob::covers(pattern, word));
+    let is_host = |patterns: &[String]| {
+        let covers = |pattern: &String| act.hosts.iter().any(|host| glob::covers(pattern, host));
+        patterns.iter().any(covers)
+    };
+    (clause.run.is_empty() || (!act.name.is_empty() && is_named(&act.name, &clause.run)))
+        && (clause.first.is_empty() || clause.first.iter().any(begins))
+        && clause.flags.iter().all(|flag| act.has_flag(flag))
+        && !clause.without.iter().any(|flag| act.has_flag(flag))
+        && (clause.words.is_empty() || clause.words.iter().any(is_word))
+        && (!clause.bare || is_bare(act))
+        && of(&clause.reads, &classes.reads, &act.reads)
+        && of(&clause.writes, &classes.writes, &act.writes)
+        && of(&clause.deletes, &classes.deletes, &act.deletes)
+        && of(&clause.operands, &classes.operands, &act.operands)
+        && (clause.hosts.is_empty() || is_host(&clause.hosts))
+        && (clause.not_hosts.is_empty() || (!act.hosts.is_empty() && !is_host(&clause.not_hosts)))
+        && (clause.fed_by.is_empty() || acts.is_fed_by(act, &clause.fed_by))
+        && (clause.with.is_empty() || acts.has(&clause.with))
+        && (!clause.background || act.is_background)
+}
+
+/// Whether a command takes what it runs from its input: `sh`, `sh -`, `sh -s -- arguments`.
+fn is_bare(act: &Act) -> bool {
+    let is_input = |own: &String| own == "-" || own == "/dev/stdin";
+    act.operands.iter().all(is_input) || act.words.iter().any(|word| word == "-s")
+}

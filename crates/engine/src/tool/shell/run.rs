@@ -1,0 +1,567 @@
+//! Walks a script's tokens and notes what runs.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::lex::{self, Arrow, Token};
+use super::output;
+use super::unwrap;
+use super::word::{Atom, Expansion, Parameter, Word};
+use super::{
+    COMMANDS_MAX, Command, DEPTH_MAX, EXPANDED_BYTES_MAX, Pipe, ROUNDS_MAX, Redirect,
+    SCRIPT_BYTES_MAX, Script, UNKNOWN, WORK_BYTES_MAX, Way,
+};
+
+/// The home of whoever runs it, as long as any: `${HOME:0:1}` is a slash.
+const HOME: &str = "/home/user";
+
+/// The commands that a script runs.
+pub(crate) fn read(text: &str) -> Script {
+    let mut shell = Shell::default();
+    shell.script(text);
+    shell.out
+}
+
+/// A shell that runs nothing.
+#[derive(Debug, Default)]
+pub(super) struct Shell {
+    pub(super) out: Script,
+    variables: HashMap<String, String>,
+    aliases: HashMap<String, String>,
+    depth: usize,
+    work: usize,
+    expanded: usize,
+    rounds: usize,
+}
+
+/// The tokens of one script, and how far they are read.
+struct Tokens {
+    all: Vec<Token>,
+    at: usize,
+}
+
+impl Tokens {
+    fn peek(&self) -> Option<&Token> {
+        self.all.get(self.at)
+    }
+
+    fn next(&mut self) -> Option<Token> {
+        let token = self.all.get(self.at).cloned()?;
+        self.at += 1;
+        Some(token)
+    }
+
+    /// The next word, if nothing quotes it.
+    fn bare(&self) -> Option<String> {
+        match self.peek()? {
+            Token::Word(word) => word.bare(),
+            Token::Next
+            | Token::Background
+            | Token::Pipe
+            | Token::Open
+            | Token::Close
+            | Token::Redirect(_)
+            | Token::Here(_) => None,
+        }
+    }
+}
+
+impl Shell {
+    /// Reads a script within the one that is read. Returns what it prints, where that is known.
+    pub(super) fn script(&mut self, text: &str) -> Option<String> {
+        self.script_fed(text, None)
+    }
+
+    pub(super) fn script_fed(&mut self, text: &str, input: Option<&str>) -> Option<String> {
+        self.work += text.len();
+        let is_over = text.len() > SCRIPT_BYTES_MAX || self.work > WORK_BYTES_MAX;
+        if is_over || self.depth >= DEPTH_MAX {
+            self.out.is_cut = true;
+            return None;
+        }
+        self.depth += 1;
+        let mut tokens = Tokens {
+            all: lex::tokens(text),
+            at: 0,
+        };
+        let mut printed = Some(String::new());
+        while tokens.peek().is_some() && !self.is_full() {
+            let more = self.list(&mut tokens, &[], input);
+            join(&mut printed, more);
+            // A closing bracket or keyword that nothing opened.
+            tokens.at += 1;
+        }
+        self.depth -= 1;
+        printed
+    }
+
+    fn is_full(&mut self) -> bool {
+        let is_full = self.out.commands.len() >= COMMANDS_MAX || self.work > WORK_BYTES_MAX;
+        self.out.is_cut |= is_full;
+        is_full
+    }
+
+    /// Pipelines up to a closing bracket, or one of the keywords that close.
+    fn list(
+        &mut self,
+        tokens: &mut Tokens,
+        closers: &[&str],
+        input: Option<&str>,
+    ) -> Option<String> {
+        let mut printed = Some(String::new());
+        while let Some(token) = tokens.peek() {
+            match token {
+                Token::Close => break,
+                Token::Next | Token::Background | Token::Pipe => {
+                    tokens.at += 1;
+                    continue;
+                }
+                Token::Word(_) | Token::Open | Token::Redirect(_) | Token::Here(_) => {}
+            }
+            if tokens.bare().is_some_and(|word| closers.contains(&&*word)) || self.is_full() {
+                break;
+            }
+            let more = self.pipeline(tokens, input);
+            join(&mut printed, more);
+        }
+        printed
+    }
+
+    fn pipeline(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        let start = self.out.commands.len();
+        let mut fed = input.map(str::to_owned);
+        loop {
+            let from = self.out.commands.len();
+            let before = tokens.at;
+            fed = self.stage(tokens, fed.as_deref());
+            if from > start {
+                let to = from..self.out.commands.len();
+                self.out.pipes.push(Pipe { from: start..from, to });
+            }
+            match tokens.peek() {
+                Some(Token::Pipe) => tokens.at += 1,
+                Some(Token::Background) => {
+                    for command in &mut self.out.commands[start..] {
+                        command.is_background = true;
+                    }
+                    return fed;
+                }
+                Some(Token::Word(_) | Token::Open | Token::Redirect(_) | Token::Here(_))
+                    if tokens.at == before =>
+                {
+                    tokens.at += 1;
+                }
+                _ => return fed,
+            }
+            if self.is_full() {
+                return None;
+            }
+            while matches!(tokens.peek(), Some(Token::Next)) {
+                tokens.at += 1;
+            }
+        }
+    }
+
+    /// One part of a pipeline: a group, a loop, or a simple command.
+    fn stage(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        if self.depth >= DEPTH_MAX {
+            self.out.is_cut = true;
+            tokens.at = tokens.all.len();
+            return None;
+        }
+        self.depth += 1;
+        let printed = self.stage_within(tokens, input);
+        self.depth -= 1;
+        printed
+    }
+
+    fn stage_within(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        if matches!(tokens.peek(), Some(Token::Open)) {
+            tokens.at += 1;
+            let printed = self.list(tokens, &[], input);
+            tokens.at += 1;
+            return printed;
+        }
+        let word = tokens.bare().unwrap_or_default();
+        match &*word {
+            "{" => self.group(tokens, &["}"], input),
+            "if" => self.group(tokens, &["fi"], input),
+            "while" | "until" => self.group(tokens, &["done"], None),
+            "for" | "select" => self.each(tokens, input),
+            "case" => self.case(tokens, input),
+            "then" | "else" | "elif" | "do" | "!" | "time" | "coproc" => {
+                tokens.at += 1;
+                self.stage(tokens, input)
+            }
+            "function" => {
+                tokens.at += 2;
+                self.stage(tokens, input)
+            }
+            _ => self.simple(tokens, input),
+        }
+    }
+
+    fn group(
+        &mut self,
+        tokens: &mut Tokens,
+        closers: &[&str],
+        input: Option<&str>,
+    ) -> Option<String> {
+        tokens.at += 1;
+        let start = self.out.commands.len();
+        let printed = self.list(tokens, closers, input);
+        tokens.at += 1;
+        self.redirect_group(tokens, start);
+        printed
+    }
+
+    /// What a whole group is redirected to holds for each of its commands.
+    fn redirect_group(&mut self, tokens: &mut Tokens, start: usize) {
+        while let Some(Token::Redirect(arrow)) = tokens.peek() {
+            let arrow = *arrow;
+            tokens.at += 1;
+            let redirect = self.redirect(tokens, arrow);
+            for command in &mut self.out.commands[start..] {
+                command.redirects.extend(redirect.clone());
+            }
+        }
+    }
+
+    /// A loop over words that are known: each round is read, as many as there may be.
+    fn each(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        tokens.at += 1;
+        let name = tokens.bare().unwrap_or_default();
+        tokens.at += 1;
+        let mut values = Vec::new();
+        if tokens.bare().as_deref() == Some("in") {
+            tokens.at += 1;
+            while let Some(Token::Word(word)) = tokens.peek() {
+                let word = word.clone();
+                tokens.at += 1;
+                values.extend(self.fields(&word));
+            }
+        }
+        while matches!(tokens.peek(), Some(Token::Next)) {
+            tokens.at += 1;
+        }
+        let (body, mut printed) = (tokens.at, Some(String::new()));
+        let rounds = values.len().min(ROUNDS_MAX.saturating_sub(self.rounds));
+        self.rounds += rounds;
+        let is_whole = rounds == values.len() && !values.is_empty();
+        values.truncate(rounds);
+        if !is_whole {
+            values.push(UNKNOWN.to_string());
+        }
+        for value in values {
+            tokens.at = body;
+            self.variables.insert(name.clone(), value);
+            let more = self.list(tokens, &["done"], input);
+            join(&mut printed, more);
+        }
+        tokens.at += 1;
+        printed
+    }
+
+    fn case(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        tokens.at += 1;
+        while tokens.peek().is_some() && tokens.bare().as_deref() != Some("in") {
+            tokens.at += 1;
+        }
+        tokens.at += 1;
+        let mut printed = Some(String::new());
+        while tokens.peek().is_some() && !self.is_full() {
+            if tokens.bare().as_deref() == Some("esac") {
+                break;
+            }
+            let start = tokens.at;
+            let is_pattern = |token: &Token| matches!(token, Token::Word(_) | Token::Pipe | Token::Open);
+            while tokens.peek().is_some_and(is_pattern) {
+                tokens.at += 1;
+            }
+            match tokens.peek() {
+                Some(Token::Close) => tokens.at += 1,
+                Some(_) | None => tokens.at = start,
+            }
+            let before = tokens.at;
+            let more = self.pipeline(tokens, input);
+            join(&mut printed, more);
+            tokens.at += usize::from(tokens.at == before || !is_end(tokens));
+        }
+        tokens.at += 1;
+        printed
+    }
+
+    fn simple(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
+        let mut command = Command::default();
+        let mut here = None;
+        let from = self.out.commands.len();
+        let mut assigned = Vec::new();
+        while let Some(token) = tokens.peek().cloned() {
+            match token {
+                Token::Word(word) => {
+                    tokens.at += 1;
+                    let assignment = word.assignment().filter(|_| command.words.is_empty());
+                    match assignment {
+                        Some((name, value)) => assigned.push((name, self.joined(&value))),
+                        None => command.words.extend(self.fields(&word)),
+                    }
+                }
+                Token::Redirect(arrow) => {
+                    tokens.at += 1;
+                    let redirect = self.redirect(tokens, arrow);
+                    command.redirects.extend(redirect);
+                }
+                Token::Here(word) => {
+                    tokens.at += 1;
+                    here = Some(self.joined(&word));
+                }
+                // `name()`: the body is read where it is written.
+                Token::Open if command.words.len() == 1 => {
+                    tokens.at += 2;
+                    return None;
+                }
+                Token::Open => {
+                    tokens.at += 1;
+                }
+                Token::Next | Token::Background | Token::Pipe | Token::Close => break,
+            }
+        }
+        self.assign(assigned, &command);
+        if command.words.is_empty() {
+            let words = vec![":".to_owned()];
+            if !command.redirects.is_empty() {
+                self.out.commands.push(Command { words, ..command });
+            }
+            return Some(String::new());
+        }
+        let inner = from..self.out.commands.len();
+        if !inner.is_empty() {
+            let to = inner.end..inner.end + 1;
+            self.out.pipes.push(Pipe { from: inner, to });
+        }
+        self.command(command, here.as_deref().or(input))
+    }
+
+    /// `IFS=, cmd` holds for one command only, but who reads `IFS=,;cmd` need not care.
+    fn assign(&mut self, assigned: Vec<(String, String)>, command: &Command) {
+        for (name, value) in assigned {
+            if command.words.is_empty() || name != "PATH" {
+                self.variables.insert(name, value);
+            }
+        }
+    }
+
+    fn redirect(&mut self, tokens: &mut Tokens, arrow: Arrow) -> Option<Redirect> {
+        let Some(Token::Word(word)) = tokens.peek().cloned() else {
+            return None;
+        };
+        tokens.at += 1;
+        let way = match arrow {
+            Arrow::In => Way::In,
+            Arrow::Out => Way::Out,
+            Arrow::Copy => return None,
+        };
+        let path = self.joined(&word);
+        Some(Redirect { way, path })
+    }
+
+    /// One command after expansion: noted, and what it runs in turn.
+    pub(super) fn command(&mut self, mut command: Command, input: Option<&str>) -> Option<String> {
+        if self.depth >= DEPTH_MAX || self.is_full() || command.words.is_empty() {
+            self.out.is_cut |= !command.words.is_empty();
+            return None;
+        }
+        if let Some(alias) = self.aliases.get(&command.words[0]) {
+            let mut words: Vec<_> = alias.split_whitespace().map(str::to_owned).collect();
+            words.extend(command.words.drain(1..));
+            command.words = words;
+        }
+        let Some(name) = command.words.first_mut() else {
+            return None;
+        };
+        name.retain(|c| c != UNKNOWN);
+        if matches!(&**name, "alias" | "export" | "declare" | "local" | "readonly" | "typeset") {
+            self.declare(&command.words);
+        }
+        if command.words[0] == "set" {
+            self.set_positional(&command.words[1..]);
+        }
+        let words = command.words.clone();
+        let at = self.out.commands.len();
+        self.out.commands.push(command);
+        self.depth += 1;
+        unwrap::inner(self, at, &words, input);
+        self.depth -= 1;
+        output::of(&words, input)
+    }
+
+    fn declare(&mut self, words: &[String]) {
+        for word in &words[1..] {
+            let Some((name, value)) = word.split_once('=') else {
+                continue;
+            };
+            let map = match &*words[0] {
+                "alias" => &mut self.aliases,
+                _ => &mut self.variables,
+            };
+            map.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    fn set_positional(&mut self, words: &[String]) {
+        let words = words.iter().filter(|word| !word.starts_with('-'));
+        for (index, word) in words.enumerate() {
+            self.variables.insert((index + 1).to_string(), word.clone());
+        }
+    }
+
+    /// The words that a word becomes.
+    fn fields(&mut self, word: &Word) -> Vec<String> {
+        let mut fields = Vec::new();
+        for word in word.braces() {
+            self.split(&word, &mut fields);
+        }
+        fields
+    }
+
+    fn split(&mut self, word: &Word, fields: &mut Vec<String>) {
+        let mut field = String::new();
+        let mut is_begun = word.has_quotes();
+        for atom in word.atoms() {
+            match atom {
+                Atom::Char(c, _) => {
+                    field.push(*c);
+                    is_begun = true;
+                }
+                Atom::Expand(expansion, true) => {
+                    field.push_str(&self.expand(expansion));
+                    is_begun = true;
+                }
+                Atom::Expand(expansion, false) => {
+                    let text = self.expand(expansion);
+                    let mut parts: VecDeque<_> = text.split_whitespace().collect();
+                    if text.starts_with(char::is_whitespace) && is_begun {
+                        fields.push(std::mem::take(&mut field));
+                        is_begun = false;
+                    }
+                    while let Some(part) = parts.pop_front() {
+                        field.push_str(part);
+                        is_begun = true;
+                        if !parts.is_empty() || text.ends_with(char::is_whitespace) {
+                            fields.push(std::mem::take(&mut field));
+                            is_begun = false;
+                        }
+                    }
+                }
+            }
+        }
+        if is_begun {
+            fields.push(field);
+        }
+    }
+
+    /// A word's text where it is not split.
+    fn joined(&mut self, word: &Word) -> String {
+        let mut text = String::new();
+        for atom in word.atoms() {
+            match atom {
+                Atom::Char(c, _) => text.push(*c),
+                Atom::Expand(expansion, _) => text.push_str(&self.expand(expansion)),
+            }
+        }
+        text
+    }
+
+    fn expand(&mut self, expansion: &Expansion) -> String {
+        let mut text = match expansion {
+            Expansion::Parameter(parameter) => self.parameter(parameter),
+            Expansion::Script(script) => {
+                let printed = self.script(script);
+                let text = printed.unwrap_or_else(|| UNKNOWN.to_string());
+                text.trim_end_matches('\n').to_owned()
+            }
+            Expansion::Process(script) => {
+                self.script(script);
+                format!("/dev/fd/{UNKNOWN}")
+            }
+            Expansion::Number => UNKNOWN.to_string(),
+        };
+        self.expanded += text.len();
+        if self.expanded > EXPANDED_BYTES_MAX {
+            self.out.is_cut = true;
+            text.clear();
+        }
+        text
+    }
+
+    fn parameter(&mut self, parameter: &Parameter) -> String {
+        let mut value = self.variable(&parameter.name);
+        if parameter.is_indirect {
+            value = value.and_then(|name| self.variable(&name));
+        }
+        if parameter.is_length {
+            let length = value.map(|value| value.chars().count().to_string());
+            return length.unwrap_or_else(|| "0".to_owned());
+        }
+        let change = parameter.change.clone();
+        let value = match default_of(&change, value.as_deref()) {
+            Some((name_it, text)) => {
+                let word = lex::word(text);
+                let text = self.joined(&word);
+                if name_it {
+                    self.variables.insert(parameter.name.clone(), text.clone());
+                }
+                return text;
+            }
+            None => value.unwrap_or_else(|| UNKNOWN.to_string()),
+        };
+        output::changed(value, &change)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.variables.get(name) {
+            return Some(value.clone());
+        }
+        let value = match name {
+            "HOME" => HOME,
+            "PWD" | "OLDPWD" => "/home/user/work",
+            "IFS" => " \t\n",
+            "PATH" => "/usr/local/bin:/usr/bin:/bin",
+            "SHELL" | "BASH" => "/bin/bash",
+            "USER" | "LOGNAME" => "user",
+            "TMPDIR" => "/tmp",
+            "0" => "bash",
+            "?" | "#" => "0",
+            "$" | "!" | "PPID" | "UID" | "EUID" => "1000",
+            "@" | "*" | "-" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => "",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+}
+
+/// The default that stands in for a value, and whether the variable keeps it.
+fn default_of<'a>(change: &'a str, value: Option<&str>) -> Option<(bool, &'a str)> {
+    let is_set = value.is_some_and(|value| !value.is_empty());
+    for (sign, wants_set, keeps) in [
+        (":-", false, false),
+        (":=", false, true),
+        (":+", true, false),
+        ("-", false, false),
+        ("=", false, true),
+        ("+", true, false),
+    ] {
+        if let Some(text) = change.strip_prefix(sign) {
+            return (is_set == wants_set).then_some((keeps, text));
+        }
+    }
+    None
+}
+
+fn is_end(tokens: &Tokens) -> bool {
+    tokens.bare().as_deref() == Some("esac") || !matches!(tokens.peek(), Some(Token::Next))
+}
+
+/// What is printed after what: known only if both are.
+fn join(printed: &mut Option<String>, more: Option<String>) {
+    *printed = printed.take().zip(more).map(|(a, b)| a + &b);
+}

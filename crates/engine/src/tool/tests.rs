@@ -1,0 +1,68 @@
+//! Each rule's examples, and honest work that breaks none.
+
+use serde_json::{Value, json};
+
+use super::rule::{Example, TOOLS};
+use super::{acts, judge, material};
+
+/// The rules that an example breaks.
+fn broken(example: &Example) -> Vec<&'static str> {
+    let (tool, arguments) = match example {
+        Example::Command(command) => ("bash".to_owned(), json!({ "command": command })),
+        Example::Call(call) => {
+            assert!(call.contains_key("tool"), "quote {call:?}");
+            let tool = call["tool"].as_str().expect("a name").to_owned();
+            (tool, call["arguments"].clone())
+        }
+    };
+    call(&tool, &arguments)
+}
+
+fn call(tool: &str, arguments: &Value) -> Vec<&'static str> {
+    let acts = acts(&material(tool, &Default::default(), arguments));
+    assert!(!acts.is_cut, "{arguments}");
+    judge(&acts).iter().map(|own| &*own.rule.id).collect()
+}
+
+#[test]
+fn every_example_of_every_rule() {
+    let mut wrong = Vec::new();
+    for rule in &TOOLS.rules {
+        assert!(rule.matches.len() >= 2 && rule.rejects.len() >= 2, "{}", rule.id);
+        for example in &rule.matches {
+            if !broken(example).contains(&&*rule.id) {
+                wrong.push(format!("{} misses {example:?}", rule.id));
+            }
+        }
+        for example in &rule.rejects {
+            if broken(example).contains(&&*rule.id) {
+                wrong.push(format!("{} takes {example:?}", rule.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_class_that_a_rule_names_is_there() {
+    for rule in &TOOLS.rules {
+        for clause in &rule.any {
+            let classes = [&clause.reads, &clause.writes, &clause.deletes, &clause.operands];
+            for class in classes.into_iter().flatten() {
+                assert!(TOOLS.paths.contains_key(class), "{} names {class}", rule.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn honest_commands_break_no_rule() {
+    let text = include_str!("../../../../cases/calls/honest-commands.txt");
+    let commands = text.lines().filter(|line| !line.starts_with('#'));
+    let broken = commands.filter_map(|command| {
+        let broken = call("bash", &json!({ "command": command }));
+        (!broken.is_empty()).then(|| format!("{command}: {broken:?}"))
+    });
+    let broken: Vec<_> = broken.collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
