@@ -242,6 +242,8 @@ fn is_judged(class: Class, direction: Direction) -> bool {
         }
         (Class::Injection, Direction::Inbound) => true,
         (Class::Injection, Direction::Outbound) => false,
+        (Class::Tool, Direction::Outbound) => true,
+        (Class::Tool, Direction::Inbound) => false,
         (Class::Opaque, Direction::Outbound | Direction::Inbound) => true,
     }
 }

@@ -49,6 +49,8 @@ pub enum Class {
     Shape,
     /// Content that could not be decoded within bounds.
     Opaque,
+    /// What a called tool would do.
+    Tool,
 }
 
 impl Class {
@@ -61,6 +63,7 @@ impl Class {
             Self::Entropy => "entropy",
             Self::Shape => "shape",
             Self::Opaque => "opaque",
+            Self::Tool => "tool",
         }
     }
 }

@@ -29,6 +29,7 @@ mod shape;
 mod strings;
 mod structure;
 mod surprise;
+mod tool;
 mod verdict;
 #[allow(dead_code)]
 mod views;

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use crate::address::AddressClass;
 use crate::crossing::{Direction, SurfaceKind, Target};
 use crate::decide::Astray;
-use crate::finding::{Class, Finding};
+use crate::finding::{Class, Finding, Locus, Severity};
 use crate::host::HostPattern;
 use crate::inspection::shown_name;
 use crate::policy::{DAY_SECONDS, day_of};
 use crate::rules::{Origin, Rule};
 use crate::session::OverLimit;
+use crate::tool::Spent;
 use crate::verdict::{Fault, Objection, Reason, Refusal, Retry};
 
 /// How long the exemption that a remedy proposes lasts.
@@ -226,6 +227,7 @@ fn reason(class: Class) -> Reason {
         Class::Entropy => Reason::Entropy,
         Class::Shape => Reason::Shape,
         Class::Opaque => Reason::Opaque,
+        Class::Tool => Reason::Tool,
     }
 }
 
@@ -428,6 +430,110 @@ pub(crate) fn objection(objection: &Objection, named: Named<'_>) -> Refusal {
         }
     };
     refusal(reason, "", message, remedy)
+}
+
+/// A call, as far as refusals may show it: a name that could be content is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Called {
+    pub(crate) server: String,
+    pub(crate) tool: String,
+}
+
+impl Called {
+    /// In words.
+    fn named(&self) -> String {
+        match self.tool.is_empty() {
+            true => format!("a tool of {}", self.server),
+            false => format!("the tool {} of {}", self.tool, self.server),
+        }
+    }
+
+    /// As a pattern in a policy line.
+    fn pattern(&self) -> String {
+        match self.tool.is_empty() {
+            true => format!("{}/*", self.server),
+            false => format!("{}/{}", self.server, self.tool.replace('/', ":")),
+        }
+    }
+}
+
+/// A rule of tools that a call breaks.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) id: Box<str>,
+    pub(crate) title: String,
+    /// The command that does; empty for the tool itself.
+    pub(crate) command: String,
+    pub(crate) severity: Severity,
+}
+
+pub(crate) fn tool_denied(called: Called, pattern: &str) -> Refusal {
+    let message = format!("{} may not be called, by `{pattern}`", called.named());
+    let remedy = format!("remove `{pattern}` from `tools.deny` in the policy");
+    refusal(Reason::Tool, "tools.deny", message, remedy)
+}
+
+pub(crate) fn tool_not_allowed(called: Called) -> Refusal {
+    let message = format!("{} is not on the list of tools", called.named());
+    let remedy = format!(
+        "add to the policy:\ntools:\n  allow: [\"{}\"]",
+        called.pattern()
+    );
+    refusal(Reason::Tool, "tools.allow", message, remedy)
+}
+
+/// A call that breaks a rule, or ends a chain. Only a command's name is shown, and only a plain one.
+pub(crate) fn rule_broken(called: Called, broken: &Broken, locus: &Locus, asks: bool) -> Refusal {
+    const COMMAND_BYTES_MAX: usize = 24;
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b"-_.()".contains(&b);
+    let command = &broken.command;
+    let is_shown =
+        !command.is_empty() && command.len() <= COMMAND_BYTES_MAX && command.bytes().all(is_plain);
+    let by = if is_shown {
+        format!(" (`{command}`)")
+    } else {
+        String::new()
+    };
+    let asked = if asks {
+        ", which asks for a person's leave"
+    } else {
+        ""
+    };
+    let message = format!("{}{by} by {}{asked}", broken.title, called.named());
+    let remedy = format!(
+        "if this tool may do that, add to the policy:\ntools:\n  scoped:\n    - tools: [\"{}\"]\n      rules: {{{}: warn}}",
+        called.pattern(),
+        broken.id
+    );
+    let mut refusal = refusal(Reason::Tool, &broken.id, message, remedy);
+    refusal.locus = Some(locus.clone());
+    refusal
+}
+
+/// A budget of calls that is spent.
+pub(crate) fn calls_spent(called: Called, spent: &Spent) -> Refusal {
+    let (key, limit) = (format!("tools.limits.{}", spent.key), spent.limit);
+    let what = match spent.round {
+        0 => format!("the budget `{key}` of {limit} is spent"),
+        1 => format!("the same call has been made more than {limit} times"),
+        round => format!(
+            "the same {round} calls have been made more than {limit} times, one after the other"
+        ),
+    };
+    let message = format!("{what}; the last was of {}", called.named());
+    let other = if spent.round > 0 {
+        "do something else, or "
+    } else {
+        ""
+    };
+    let remedy = format!(
+        "{other}wait {} s, or, if this is honest work, raise it in the policy:\n{}",
+        spent.retry_seconds,
+        raised(&key, limit.saturating_mul(2))
+    );
+    let mut refusal = refusal(Reason::Budget, &key, message, remedy);
+    refusal.retry = Retry::After(spent.retry_seconds);
+    refusal
 }
 
 pub(crate) fn no_address(named: Named<'_>) -> Refusal {

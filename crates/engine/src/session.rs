@@ -12,6 +12,7 @@ use crate::finding::Fingerprint;
 use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
 use crate::rules::Rule;
+use crate::tool::Ledger;
 use seen::Seen;
 
 /// Sites remembered at once. When there are more, the half least recently used is forgotten; the
@@ -42,6 +43,7 @@ const PLACEHOLDERS_MAX: usize = 1 << 13;
 pub struct Session {
     hasher: RandomState,
     state: Mutex<State>,
+    calls: Mutex<Ledger>,
 }
 
 #[derive(Debug, Default)]
@@ -251,6 +253,11 @@ impl Session {
     /// pieces before it enough of its value has gone.
     pub(crate) fn cover(&self, values: &Values, piece: Piece) -> Option<&'static Rule> {
         values.cover(&mut self.lock().pieces, piece)
+    }
+
+    /// What is remembered of calls, until the guard goes.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No code that holds the lock can leave the counts half-changed in a way that matters, so a

@@ -68,6 +68,8 @@ pub enum Reason {
     Shape,
     /// Content that could not be decoded within bounds.
     Opaque,
+    /// A tool that may not be called, or a call that would do what it may not.
+    Tool,
     /// A rate or byte budget is spent.
     Budget,
     /// Inspection ran out of its work budget.
@@ -115,6 +117,7 @@ impl Reason {
             Self::Entropy => "entropy",
             Self::Shape => "shape",
             Self::Opaque => "opaque",
+            Self::Tool => "tool",
             Self::Budget => "budget",
             Self::InspectionBudget => "inspection_budget",
             Self::Malformed => "malformed",

@@ -228,6 +228,7 @@ fn reply_of(reason: Reason) -> Reply {
         | Reason::Entropy
         | Reason::Shape
         | Reason::Opaque
+        | Reason::Tool
         | Reason::Budget
         | Reason::InspectionBudget
         | Reason::TargetMismatch

@@ -1,5 +1,6 @@
 //! The order of checks, once for every adapter.
 
+mod call;
 mod clean;
 mod content;
 mod conversation;
@@ -29,6 +30,7 @@ use crate::scan::{Budget, Scanner, Stream};
 use crate::session::{Meter, Session};
 use crate::verdict::{Fault, Objection, Permit, Verdict};
 
+use call::Calling;
 use clean::Clean;
 pub(crate) use content::shown_name;
 pub use conversation::Conversation;
@@ -96,6 +98,7 @@ pub struct Inspection {
     queries: Joined,
     headers: Joined,
     texts: Joined,
+    calling: Calling,
     encoding: String,
     /// Whether the body says that it is a form.
     is_form: bool,
@@ -154,6 +157,7 @@ impl Engine {
             queries: Joined::default(),
             headers: Joined::default(),
             texts: Joined::default(),
+            calling: Calling::default(),
             encoding: String::new(),
             is_form: false,
             stream: None,
@@ -213,11 +217,11 @@ impl Inspection {
             SurfaceKind::Path => self.push_path(next, session, now),
             SurfaceKind::Query => self.push_query(next, session, now),
             SurfaceKind::Header | SurfaceKind::Trailer => self.push_header(next, session, now),
-            SurfaceKind::Tool => self.push_tool(next, now),
+            SurfaceKind::Tool => self.push_tool(next, session, now),
             SurfaceKind::Argument | SurfaceKind::Message | SurfaceKind::Definition => {
-                self.push_text(next, now);
+                self.push_text(next, session, now);
             }
-            SurfaceKind::Call => self.push_call(next, now),
+            SurfaceKind::Call => self.push_call(next, session, now),
             SurfaceKind::Body | SurfaceKind::Stream | SurfaceKind::WsMessage => {
                 released = self.push_stream(next, session, now);
                 if next.kind == SurfaceKind::Stream && !self.is_stopped() {
@@ -334,6 +338,10 @@ impl Inspection {
             self.finish_stream(now);
             self.judge_sequel(now);
             self.settle_pieces(session, now);
+            self.end_call(session, now);
+        }
+        if !self.is_stopped() {
+            self.end_list(session);
         }
         let (mode, digest) = (self.mode(), self.engine.policy.digest());
         self.docket.decide(mode, digest)

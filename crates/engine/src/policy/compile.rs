@@ -139,6 +139,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
         problems.add_at(&file.version, what, "this Carboy reads `version: 1`");
     }
     fill_limits(&mut file.egress.limits);
+    file.tools.fill();
     let egress = build_egress(&file.egress, problems);
     let passthrough = patterns(&file.tls.passthrough, "tls.passthrough", problems);
     let client = build_client(&file.tls.client, problems);
@@ -146,6 +147,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
     check_scores(&file.inspect.injection_score, problems);
     let homes = build_homes(&file, problems);
     let known = Sources::build(&file.inspect.known, problems);
+    let terms = file.tools.build(problems);
     let mut exemptions = Vec::new();
     for exempt in &file.inspect.exempt {
         exemptions.extend(build_exemption(exempt, problems));
@@ -157,6 +159,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
         client,
         homes,
         known,
+        terms,
         exemptions,
         digest: digest(&file),
         file,

@@ -64,6 +64,9 @@ pub(super) struct PolicyFile {
     /// What to look for, and what to make of it.
     #[serde(default)]
     pub(super) inspect: InspectFile,
+    /// What tools may be called, and what becomes of what calls do.
+    #[serde(default)]
+    pub(super) tools: super::tools::ToolsFile,
     /// How receipts are kept.
     #[serde(default)]
     pub(super) evidence: EvidenceFile,

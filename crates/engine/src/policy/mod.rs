@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod known;
 mod proxy;
+mod tools;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::crossing::{SurfaceKind, Time};
 use crate::finding::{Action, Class, Score, Severity};
 use crate::host::{Host, HostPattern};
 use crate::known::Asked;
+use crate::tool::Terms;
 use crate::verdict::Digest;
 
 pub(crate) use date::{DAY_SECONDS, day_of};
@@ -134,6 +136,7 @@ pub struct Policy {
     client: Vec<ClientCertificate>,
     homes: Vec<(Box<str>, Vec<HostPattern>)>,
     known: known::Sources,
+    terms: Terms,
     exemptions: Vec<Exemption>,
     digest: Digest,
 }
@@ -411,6 +414,8 @@ impl Policy {
             Class::Entropy => of_class(inspect.entropy, is_high),
             Class::Shape => of_class(inspect.shape, is_high),
             Class::Opaque => of_class(inspect.opaque, is_high),
+            // Each rule of tools has an action of its own.
+            Class::Tool => Some(Action::Block),
         }
     }
 
@@ -471,6 +476,11 @@ impl Policy {
     pub(crate) fn is_known_home(&self, name: &str, host: &Host, port: u16) -> bool {
         let mut homes = self.known.homes.iter();
         homes.any(|(own, hosts)| **own == *name && covers(hosts, host, port))
+    }
+
+    /// What may be called, and what becomes of what calls do.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Whether an exemption that still holds covers a rule at a place.

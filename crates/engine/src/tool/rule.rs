@@ -203,6 +203,10 @@ pub(crate) struct Clause {
     pub(crate) with: Vec<String>,
     /// Whether nothing waits for it.
     pub(crate) background: bool,
+    /// Whether it is run by its path.
+    pub(crate) by_path: bool,
+    /// Whether the tool does it itself, and no command.
+    pub(crate) itself: bool,
 }
 
 /// A command line, or a whole call.

@@ -103,23 +103,48 @@ impl Terms {
     }
 
     /// What becomes of a rule that a tool's call breaks.
-    pub(crate) fn treatment(&self, id: &str, server: &str, tool: &str, usual: Treatment) -> Treatment {
-        let in_list = |list: &[(Box<str>, Treatment)]| list.iter().find(|(own, _)| **own == *id).map(|(_, own)| *own);
-        let scoped = self.scoped.iter().filter(|own| any_of(&own.tools, server, tool));
+    pub(crate) fn treatment(
+        &self,
+        id: &str,
+        server: &str,
+        tool: &str,
+        usual: Treatment,
+    ) -> Treatment {
+        let in_list = |list: &[(Box<str>, Treatment)]| {
+            list.iter()
+                .find(|(own, _)| **own == *id)
+                .map(|(_, own)| *own)
+        };
+        let scoped = self
+            .scoped
+            .iter()
+            .filter(|own| any_of(&own.tools, server, tool));
         let scoped = scoped.filter_map(|own| in_list(&own.rules)).next();
         scoped.or_else(|| in_list(&self.rules)).unwrap_or(usual)
     }
 
     /// The policy's own rules that a call breaks, and the command that does.
-    pub(crate) fn own(&self, server: &str, tool: &str, arguments: &Value, acts: &Acts) -> Vec<(&OwnRule, String)> {
+    pub(crate) fn own(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: &Value,
+        acts: &Acts,
+    ) -> Vec<(&OwnRule, String)> {
         let broken = self.own.iter().filter_map(|rule| {
             let is_meant = rule.tools.is_empty() || any_of(&rule.tools, server, tool);
-            if !is_meant || !rule.arguments.iter().all(|(at, values)| has(arguments, at, values)) {
+            if !is_meant
+                || !rule
+                    .arguments
+                    .iter()
+                    .all(|(at, values)| has(arguments, at, values))
+            {
                 return None;
             }
             let act = acts.all.iter().find(|act| {
                 let mut paths = act.reads.iter().chain(&act.writes).chain(&act.deletes);
-                let is_path = |path: &String| rule.paths.iter().any(|own| glob::covers_glob(own, path));
+                let is_path =
+                    |path: &String| rule.paths.iter().any(|own| glob::covers_glob(own, path));
                 let is_there = rule.paths.is_empty() || paths.any(is_path);
                 is_there && holds(&rule.clause, act, &Classes::of(act), acts)
             });
@@ -166,5 +191,7 @@ fn has(arguments: &Value, at: &str, values: &[Box<str>]) -> bool {
         Some(value) => value.to_string(),
         None => return false,
     };
-    values.iter().any(|own| glob::covers(&own.replace('*', "**"), &value))
+    values
+        .iter()
+        .any(|own| glob::covers(&own.replace('*', "**"), &value))
 }

@@ -23,7 +23,10 @@ pub(super) fn power_shell(words: &[String], input: Option<&str>) -> Script {
             let rest: Vec<_> = words_left.cloned().collect();
             return power_shell_script(&rest.join(" "));
         }
-        let is_valued = is("-executionpolicy", 3) || is("-windowstyle", 2) || flag == "-ep" || is("-version", 2);
+        let is_valued = is("-executionpolicy", 3)
+            || is("-windowstyle", 2)
+            || flag == "-ep"
+            || is("-version", 2);
         if is_valued {
             words_left.next();
         } else if !flag.starts_with('-') {
@@ -69,7 +72,10 @@ fn script(text: &str, escape: char, depth: usize) -> Script {
     let mut out = reader.out;
     for command in out.commands.clone() {
         let name = command.words[0].to_ascii_lowercase();
-        let is_run = matches!(&*name, "iex" | "invoke-expression" | "&" | "start-process" | "invoke-command");
+        let is_run = matches!(
+            &*name,
+            "iex" | "invoke-expression" | "&" | "start-process" | "invoke-command"
+        );
         let rest = command.words[1..].join(" ");
         if is_run && !rest.is_empty() {
             out.extend(script(&rest, escape, depth + 1));
@@ -137,8 +143,13 @@ impl Reader {
         self.end_word();
         let words = std::mem::take(&mut self.words);
         // `$x = COMMAND` runs the command.
-        let is_set = |words: &[String]| words.len() > 2 && words[0].starts_with('$') && words[1] == "=";
-        let words = if is_set(&words) { words[2..].to_vec() } else { words };
+        let is_set =
+            |words: &[String]| words.len() > 2 && words[0].starts_with('$') && words[1] == "=";
+        let words = if is_set(&words) {
+            words[2..].to_vec()
+        } else {
+            words
+        };
         if words.is_empty() {
             return;
         }

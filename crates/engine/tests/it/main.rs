@@ -1,5 +1,6 @@
 //! The engine's tests: policies, hosts and addresses, and the shared corpus of crossings.
 
+mod calls;
 mod case;
 mod corpus;
 mod docs;

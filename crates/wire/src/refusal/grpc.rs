@@ -43,6 +43,7 @@ fn code(reason: Reason) -> u16 {
         | Reason::Entropy
         | Reason::Shape
         | Reason::Opaque
+        | Reason::Tool
         | Reason::InspectionBudget
         | Reason::Unsolicited
         | Reason::ToolUnlisted

@@ -175,6 +175,7 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::Entropy
         | Reason::Shape
         | Reason::Opaque
+        | Reason::Tool
         | Reason::InspectionBudget
         | Reason::Unsolicited
         | Reason::ToolUnlisted

@@ -124,11 +124,16 @@ impl<'a> Lexer<'a> {
             '(' | ')' => {
                 self.at += 1;
                 let is_open = c == '(';
-                self.tokens.push(if is_open { Token::Open } else { Token::Close });
+                self.tokens
+                    .push(if is_open { Token::Open } else { Token::Close });
             }
             '&' => self.ampersand(),
             '|' => {
-                let token = if self.take("||") { Token::Next } else { Token::Pipe };
+                let token = if self.take("||") {
+                    Token::Next
+                } else {
+                    Token::Pipe
+                };
                 if token == Token::Pipe {
                     self.at += 1;
                     self.take("&");
@@ -200,7 +205,10 @@ impl<'a> Lexer<'a> {
         for due in std::mem::take(&mut self.due) {
             let mut body = String::new();
             while self.at < self.text.len() {
-                let line_len = self.rest().find('\n').map_or(self.rest().len(), |at| at + 1);
+                let line_len = self
+                    .rest()
+                    .find('\n')
+                    .map_or(self.rest().len(), |at| at + 1);
                 let line = &self.rest()[..line_len];
                 self.at += line_len;
                 let line = match due.strips_tabs {
@@ -344,7 +352,10 @@ impl<'a> Lexer<'a> {
             return Some(first.to_string());
         }
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let len = self.rest().find(|c| !is_part(c)).unwrap_or(self.rest().len());
+        let len = self
+            .rest()
+            .find(|c| !is_part(c))
+            .unwrap_or(self.rest().len());
         let name = self.rest()[..len].to_owned();
         self.at += len;
         (!name.is_empty()).then_some(name)
@@ -381,7 +392,10 @@ impl<'a> Lexer<'a> {
                     self.next();
                 }
                 '\'' if close == ')' => {
-                    self.at += self.rest().find('\'').map_or(self.rest().len(), |at| at + 1);
+                    self.at += self
+                        .rest()
+                        .find('\'')
+                        .map_or(self.rest().len(), |at| at + 1);
                 }
                 '"' => self.skip_double(),
                 c if c == open => depth += 1,

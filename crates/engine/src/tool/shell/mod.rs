@@ -5,6 +5,7 @@
 //! braces, substitutions, here-documents, pipes, prefixes and interpreters. What is not known before a
 //! script runs, such as the output of a program, stays [`UNKNOWN`].
 
+mod expand;
 mod lex;
 mod output;
 mod run;

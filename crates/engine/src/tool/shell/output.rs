@@ -21,9 +21,7 @@ pub(super) fn of(words: &[String], input: Option<&str>) -> Option<String> {
         "rev" => input.map(|text| text.trim_end().chars().rev().collect()),
         "tr" => tr(rest, input?),
         "which" => rest.last().cloned(),
-        "command" | "type" if rest.first().is_some_and(|flag| flag == "-v") => {
-            rest.last().cloned()
-        }
+        "command" | "type" if rest.first().is_some_and(|flag| flag == "-v") => rest.last().cloned(),
         "basename" => operands(rest).next().map(|path| base_name(path)),
         "true" | ":" | "cd" | "export" | "set" | "alias" | "sleep" | "unset" => Some(String::new()),
         _ => None,
@@ -73,7 +71,11 @@ fn sliced(value: &str, slice: &str) -> String {
         Ok(start) => start,
         Err(_) => count.saturating_sub(usize::try_from(start.unsigned_abs()).unwrap_or(count)),
     };
-    value.chars().skip(start).take(length.unwrap_or(count)).collect()
+    value
+        .chars()
+        .skip(start)
+        .take(length.unwrap_or(count))
+        .collect()
 }
 
 fn operands(words: &[String]) -> impl Iterator<Item = &String> {
@@ -191,7 +193,7 @@ fn decoded(
 /// With or without padding, in either alphabet.
 pub(in super::super) fn base64(text: &str) -> Option<Vec<u8>> {
     let mut text = text.trim_end_matches('=').to_owned();
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     let bytes = BASE64.decode(text.as_bytes());
@@ -204,7 +206,9 @@ fn base32(text: &str) -> Option<Vec<u8>> {
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .ok()
 }
 
 /// `tr a-z A-Z`, `tr -d x`.

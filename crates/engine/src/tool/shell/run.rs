@@ -1,18 +1,14 @@
 //! Walks a script's tokens and notes what runs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use super::lex::{self, Arrow, Token};
 use super::output;
 use super::unwrap;
-use super::word::{Atom, Expansion, Parameter, Word};
 use super::{
-    COMMANDS_MAX, Command, DEPTH_MAX, EXPANDED_BYTES_MAX, Pipe, ROUNDS_MAX, Redirect,
-    SCRIPT_BYTES_MAX, Script, UNKNOWN, WORK_BYTES_MAX, Way,
+    COMMANDS_MAX, Command, DEPTH_MAX, Pipe, ROUNDS_MAX, Redirect, SCRIPT_BYTES_MAX, Script,
+    UNKNOWN, WORK_BYTES_MAX, Way,
 };
-
-/// The home of whoever runs it, as long as any: `${HOME:0:1}` is a slash.
-const HOME: &str = "/home/user";
 
 /// The commands that a script runs.
 pub(crate) fn read(text: &str) -> Script {
@@ -25,11 +21,11 @@ pub(crate) fn read(text: &str) -> Script {
 #[derive(Debug, Default)]
 pub(super) struct Shell {
     pub(super) out: Script,
-    variables: HashMap<String, String>,
+    pub(super) variables: HashMap<String, String>,
     aliases: HashMap<String, String>,
     depth: usize,
     work: usize,
-    expanded: usize,
+    pub(super) expanded: usize,
     rounds: usize,
 }
 
@@ -42,12 +38,6 @@ struct Tokens {
 impl Tokens {
     fn peek(&self) -> Option<&Token> {
         self.all.get(self.at)
-    }
-
-    fn next(&mut self) -> Option<Token> {
-        let token = self.all.get(self.at).cloned()?;
-        self.at += 1;
-        Some(token)
     }
 
     /// The next word, if nothing quotes it.
@@ -135,7 +125,10 @@ impl Shell {
             fed = self.stage(tokens, fed.as_deref());
             if from > start {
                 let to = from..self.out.commands.len();
-                self.out.pipes.push(Pipe { from: start..from, to });
+                self.out.pipes.push(Pipe {
+                    from: start..from,
+                    to,
+                });
             }
             match tokens.peek() {
                 Some(Token::Pipe) => tokens.at += 1,
@@ -273,7 +266,8 @@ impl Shell {
                 break;
             }
             let start = tokens.at;
-            let is_pattern = |token: &Token| matches!(token, Token::Word(_) | Token::Pipe | Token::Open);
+            let is_pattern =
+                |token: &Token| matches!(token, Token::Word(_) | Token::Pipe | Token::Open);
             while tokens.peek().is_some_and(is_pattern) {
                 tokens.at += 1;
             }
@@ -375,11 +369,12 @@ impl Shell {
             words.extend(command.words.drain(1..));
             command.words = words;
         }
-        let Some(name) = command.words.first_mut() else {
-            return None;
-        };
+        let name = command.words.first_mut()?;
         name.retain(|c| c != UNKNOWN);
-        if matches!(&**name, "alias" | "export" | "declare" | "local" | "readonly" | "typeset") {
+        if matches!(
+            &**name,
+            "alias" | "export" | "declare" | "local" | "readonly" | "typeset"
+        ) {
             self.declare(&command.words);
         }
         if command.words[0] == "set" {
@@ -413,148 +408,6 @@ impl Shell {
             self.variables.insert((index + 1).to_string(), word.clone());
         }
     }
-
-    /// The words that a word becomes.
-    fn fields(&mut self, word: &Word) -> Vec<String> {
-        let mut fields = Vec::new();
-        for word in word.braces() {
-            self.split(&word, &mut fields);
-        }
-        fields
-    }
-
-    fn split(&mut self, word: &Word, fields: &mut Vec<String>) {
-        let mut field = String::new();
-        let mut is_begun = word.has_quotes();
-        for atom in word.atoms() {
-            match atom {
-                Atom::Char(c, _) => {
-                    field.push(*c);
-                    is_begun = true;
-                }
-                Atom::Expand(expansion, true) => {
-                    field.push_str(&self.expand(expansion));
-                    is_begun = true;
-                }
-                Atom::Expand(expansion, false) => {
-                    let text = self.expand(expansion);
-                    let mut parts: VecDeque<_> = text.split_whitespace().collect();
-                    if text.starts_with(char::is_whitespace) && is_begun {
-                        fields.push(std::mem::take(&mut field));
-                        is_begun = false;
-                    }
-                    while let Some(part) = parts.pop_front() {
-                        field.push_str(part);
-                        is_begun = true;
-                        if !parts.is_empty() || text.ends_with(char::is_whitespace) {
-                            fields.push(std::mem::take(&mut field));
-                            is_begun = false;
-                        }
-                    }
-                }
-            }
-        }
-        if is_begun {
-            fields.push(field);
-        }
-    }
-
-    /// A word's text where it is not split.
-    fn joined(&mut self, word: &Word) -> String {
-        let mut text = String::new();
-        for atom in word.atoms() {
-            match atom {
-                Atom::Char(c, _) => text.push(*c),
-                Atom::Expand(expansion, _) => text.push_str(&self.expand(expansion)),
-            }
-        }
-        text
-    }
-
-    fn expand(&mut self, expansion: &Expansion) -> String {
-        let mut text = match expansion {
-            Expansion::Parameter(parameter) => self.parameter(parameter),
-            Expansion::Script(script) => {
-                let printed = self.script(script);
-                let text = printed.unwrap_or_else(|| UNKNOWN.to_string());
-                text.trim_end_matches('\n').to_owned()
-            }
-            Expansion::Process(script) => {
-                self.script(script);
-                format!("/dev/fd/{UNKNOWN}")
-            }
-            Expansion::Number => UNKNOWN.to_string(),
-        };
-        self.expanded += text.len();
-        if self.expanded > EXPANDED_BYTES_MAX {
-            self.out.is_cut = true;
-            text.clear();
-        }
-        text
-    }
-
-    fn parameter(&mut self, parameter: &Parameter) -> String {
-        let mut value = self.variable(&parameter.name);
-        if parameter.is_indirect {
-            value = value.and_then(|name| self.variable(&name));
-        }
-        if parameter.is_length {
-            let length = value.map(|value| value.chars().count().to_string());
-            return length.unwrap_or_else(|| "0".to_owned());
-        }
-        let change = parameter.change.clone();
-        let value = match default_of(&change, value.as_deref()) {
-            Some((name_it, text)) => {
-                let word = lex::word(text);
-                let text = self.joined(&word);
-                if name_it {
-                    self.variables.insert(parameter.name.clone(), text.clone());
-                }
-                return text;
-            }
-            None => value.unwrap_or_else(|| UNKNOWN.to_string()),
-        };
-        output::changed(value, &change)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        if let Some(value) = self.variables.get(name) {
-            return Some(value.clone());
-        }
-        let value = match name {
-            "HOME" => HOME,
-            "PWD" | "OLDPWD" => "/home/user/work",
-            "IFS" => " \t\n",
-            "PATH" => "/usr/local/bin:/usr/bin:/bin",
-            "SHELL" | "BASH" => "/bin/bash",
-            "USER" | "LOGNAME" => "user",
-            "TMPDIR" => "/tmp",
-            "0" => "bash",
-            "?" | "#" => "0",
-            "$" | "!" | "PPID" | "UID" | "EUID" => "1000",
-            "@" | "*" | "-" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => "",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
-}
-
-/// The default that stands in for a value, and whether the variable keeps it.
-fn default_of<'a>(change: &'a str, value: Option<&str>) -> Option<(bool, &'a str)> {
-    let is_set = value.is_some_and(|value| !value.is_empty());
-    for (sign, wants_set, keeps) in [
-        (":-", false, false),
-        (":=", false, true),
-        (":+", true, false),
-        ("-", false, false),
-        ("=", false, true),
-        ("+", true, false),
-    ] {
-        if let Some(text) = change.strip_prefix(sign) {
-            return (is_set == wants_set).then_some((keeps, text));
-        }
-    }
-    None
 }
 
 fn is_end(tokens: &Tokens) -> bool {

@@ -26,20 +26,38 @@ fn what_is_hidden_is_read() {
         ("r${nothing}m -rf /", "rm -rf /"),
         ("r$@m -rf ${HOME:0:1}", "rm -rf /"),
         ("${x:-rm} -rf ${y:=/}", "rm -rf /"),
-        ("rm -rf /etc/{passwd,shadow}", "rm -rf /etc/passwd /etc/shadow"),
+        (
+            "rm -rf /etc/{passwd,shadow}",
+            "rm -rf /etc/passwd /etc/shadow",
+        ),
         ("alias z='rm -rf'; z /", "alias z=rm -rf|rm -rf /"),
         ("sudo -u root rm -rf /", "sudo -u root rm -rf /|rm -rf /"),
-        ("env -i A=b nohup rm x", "env -i A=b nohup rm x|nohup rm x|rm x"),
+        (
+            "env -i A=b nohup rm x",
+            "env -i A=b nohup rm x|nohup rm x|rm x",
+        ),
         ("timeout -k 5 10 rm x", "timeout -k 5 10 rm x|rm x"),
         ("busybox rm x", "busybox rm x|rm x"),
-        ("echo /tmp/x | xargs rm -rf", "echo /tmp/x|xargs rm -rf|rm -rf /tmp/x"),
+        (
+            "echo /tmp/x | xargs rm -rf",
+            "echo /tmp/x|xargs rm -rf|rm -rf /tmp/x",
+        ),
         ("ls | xargs -n 1 rm", "ls|xargs -n 1 rm|rm _"),
         ("bash -c 'rm x; ls'", "bash -c rm x; ls|rm x|ls"),
         ("sh -lc \"rm x\"", "sh -lc rm x|rm x"),
         ("eval rm x", "eval rm x|rm x"),
-        ("eval \"$(echo cm0geA== | base64 -d)\"", "echo cm0geA==|base64 -d|eval rm x|rm x"),
-        ("echo cm0geA== | base64 -d | sh", "echo cm0geA==|base64 -d|sh|rm x"),
-        ("echo 726d2078 | xxd -r -p | bash -s", "echo 726d2078|xxd -r -p|bash -s|rm x"),
+        (
+            "eval \"$(echo cm0geA== | base64 -d)\"",
+            "echo cm0geA==|base64 -d|eval rm x|rm x",
+        ),
+        (
+            "echo cm0geA== | base64 -d | sh",
+            "echo cm0geA==|base64 -d|sh|rm x",
+        ),
+        (
+            "echo 726d2078 | xxd -r -p | bash -s",
+            "echo 726d2078|xxd -r -p|bash -s|rm x",
+        ),
         ("echo 'x mr' | rev | sh", "echo x mr|rev|sh|rm x"),
         ("$(printf '\\162\\155') x", "printf \\162\\155|rm x"),
         ("`echo rm` x", "echo rm|rm x"),
@@ -55,27 +73,60 @@ fn what_is_hidden_is_read() {
         ("(cd /tmp && rm x) & ls", "cd /tmp|rm x|ls"),
         ("! rm x || ls", "rm x|ls"),
         ("A=1 B=2 rm x", "rm x"),
-        ("find . -name '*.o' -exec rm {} +", "find . -name *.o -exec rm {} +|rm ./_"),
-        ("find / -exec rm -rf {} \\;", "find / -exec rm -rf {} ;|rm -rf /"),
+        (
+            "find . -name '*.o' -exec rm {} +",
+            "find . -name *.o -exec rm {} +|rm ./_",
+        ),
+        (
+            "find / -exec rm -rf {} \\;",
+            "find / -exec rm -rf {} ;|rm -rf /",
+        ),
         ("su -c 'rm x' root", "su -c rm x root|rm x"),
         ("trap 'rm x' EXIT", "trap rm x EXIT|rm x"),
-        ("python3 -c 'import os; os.system(\"rm x\")'", "python3 -c import os; os.system(\"rm x\")|system() rm x|rm x"),
-        ("python -c 'import shutil as s; s.rmtree(\"/\")'", "python -c import shutil as s; s.rmtree(\"/\")|rmtree() /"),
-        ("python -c 'subprocess.run([\"rm\",\"-r\" + \"f\",\"/\"])'", "python -c subprocess.run([\"rm\",\"-r\" + \"f\",\"/\"])|run() rm -rf /|rm -rf /"),
-        ("node -e 'require(\"child_process\").execSync(`rm x`)'", "node -e require(\"child_process\").execSync(`rm x`)|require() child_process|execSync()|rm x"),
-        ("perl -e 'system \"rm x\"'", "perl -e system \"rm x\"|system() rm x|rm x"),
+        (
+            "python3 -c 'import os; os.system(\"rm x\")'",
+            "python3 -c import os; os.system(\"rm x\")|system() rm x|rm x",
+        ),
+        (
+            "python -c 'import shutil as s; s.rmtree(\"/\")'",
+            "python -c import shutil as s; s.rmtree(\"/\")|rmtree() /",
+        ),
+        (
+            "python -c 'subprocess.run([\"rm\",\"-r\" + \"f\",\"/\"])'",
+            "python -c subprocess.run([\"rm\",\"-r\" + \"f\",\"/\"])|run() rm -rf /|rm -rf /",
+        ),
+        (
+            "node -e 'require(\"child_process\").execSync(`rm x`)'",
+            "node -e require(\"child_process\").execSync(`rm x`)|require() child_process|execSync()|rm x",
+        ),
+        (
+            "perl -e 'system \"rm x\"'",
+            "perl -e system \"rm x\"|system() rm x|rm x",
+        ),
         ("pwsh -enc cgBtACAAeAA=", "pwsh -enc cgBtACAAeAA=|rm x"),
-        ("powershell -NoProfile -Command \"Remove-Item C:\\x\"", "powershell -NoProfile -Command Remove-Item C:\\x|Remove-Item C:\\x"),
-        ("cmd /c 'd^el /s x & dir'", "cmd /c d^el /s x & dir|del /s x|dir"),
+        (
+            "powershell -NoProfile -Command \"Remove-Item C:\\x\"",
+            "powershell -NoProfile -Command Remove-Item C:\\x|Remove-Item C:\\x",
+        ),
+        (
+            "cmd /c 'd^el /s x & dir'",
+            "cmd /c d^el /s x & dir|del /s x|dir",
+        ),
         ("watch -n 1 'rm x | ls'", "watch -n 1 rm x | ls|rm x|ls"),
         ("ssh -p 22 host rm x", "ssh -p 22 host rm x|rm x"),
         ("s='rm x'; bash -c \"$s\"", "bash -c rm x|rm x"),
         ("x=$'rm\\x20y'; eval $x", "eval rm y|rm y"),
-        ("echo 'rm x' | tr a-z a-z | sh", "echo rm x|tr a-z a-z|sh|rm x"),
+        (
+            "echo 'rm x' | tr a-z a-z | sh",
+            "echo rm x|tr a-z a-z|sh|rm x",
+        ),
         ("set -- rm x; $1 $2", "set -- rm x|rm x"),
         // What is only mentioned does not run.
         ("echo 'rm -rf /'", "echo rm -rf /"),
-        ("git commit -m 'rm -rf / is bad; rm x'", "git commit -m rm -rf / is bad; rm x"),
+        (
+            "git commit -m 'rm -rf / is bad; rm x'",
+            "git commit -m rm -rf / is bad; rm x",
+        ),
         ("ls # rm x", "ls"),
         ("cat <<'E' > notes\nrm x\nE", "cat"),
     ];
@@ -107,7 +158,11 @@ fn what_feeds_what() {
 #[test]
 fn redirects_and_background() {
     let script = read("cmd < in >> out 2>&1 &> all 2>/dev/null &");
-    let shown: Vec<_> = script.commands[0].redirects.iter().map(|own| &*own.path).collect();
+    let shown: Vec<_> = script.commands[0]
+        .redirects
+        .iter()
+        .map(|own| &*own.path)
+        .collect();
     assert_eq!(shown, ["in", "out", "all", "/dev/null"]);
     assert!(script.commands[0].is_background);
 }

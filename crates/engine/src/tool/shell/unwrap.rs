@@ -15,14 +15,20 @@ struct Prefix {
 }
 
 const fn prefix(name: &'static str, valued: &'static [&'static str], skips: usize) -> Prefix {
-    Prefix { name, valued, skips }
+    Prefix {
+        name,
+        valued,
+        skips,
+    }
 }
 
 const PREFIXES: &[Prefix] = &[
     prefix("env", &["-u", "--unset", "-C", "--chdir"], 0),
     prefix(
         "sudo",
-        &["-u", "-g", "-h", "-p", "-C", "-T", "-r", "-t", "-D", "-R", "-U", "--user", "--group"],
+        &[
+            "-u", "-g", "-h", "-p", "-C", "-T", "-r", "-t", "-D", "-R", "-U", "--user", "--group",
+        ],
         0,
     ),
     prefix("doas", &["-u", "-C"], 0),
@@ -74,7 +80,10 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
     ("nodejs", &["-e", "--eval", "-p"]),
     ("deno", &["eval"]),
     ("bun", &["-e", "--eval"]),
-    ("perl", &["-e", "-E", "-ne", "-pe", "-le", "-lne", "-MSocket -e"]),
+    (
+        "perl",
+        &["-e", "-E", "-ne", "-pe", "-le", "-lne", "-MSocket -e"],
+    ),
     ("ruby", &["-e", "-ne", "-rsocket"]),
     ("php", &["-r"]),
     ("lua", &["-e"]),
@@ -102,7 +111,8 @@ pub(super) fn inner(shell: &mut Shell, at: usize, words: &[String], input: Optio
         "eval" => read(shell, at, &rest.join(" ")),
         "trap" => read(shell, at, rest.first().map_or("", |own| own)),
         "xargs" => {
-            let mut inner = after_prefix(rest, &["-I", "-n", "-P", "-d", "-L", "-s", "-a", "-E"], 0);
+            let mut inner =
+                after_prefix(rest, &["-I", "-n", "-P", "-d", "-L", "-s", "-a", "-E"], 0);
             match input {
                 Some(text) => inner.extend(text.split_whitespace().map(str::to_owned)),
                 None => inner.push(UNKNOWN.to_string()),
@@ -116,7 +126,11 @@ pub(super) fn inner(shell: &mut Shell, at: usize, words: &[String], input: Optio
             }
         }
         "ssh" => {
-            let remote = after_prefix(rest, &["-i", "-p", "-l", "-o", "-F", "-L", "-R", "-D", "-J"], 1);
+            let remote = after_prefix(
+                rest,
+                &["-i", "-p", "-l", "-o", "-F", "-L", "-R", "-D", "-J"],
+                1,
+            );
             read(shell, at, &remote.join(" "));
         }
         "tmux" | "screen" => {
@@ -126,7 +140,11 @@ pub(super) fn inner(shell: &mut Shell, at: usize, words: &[String], input: Optio
         "pwsh" | "powershell" => shell.out.extend(windows::power_shell(rest, input)),
         "cmd" => shell.out.extend(windows::command_prompt(rest)),
         "awk" | "gawk" | "mawk" => {
-            shell.out.extend(code::calls(rest.iter().find(|own| !own.starts_with('-')).map_or("", |own| own)));
+            shell.out.extend(code::calls(
+                rest.iter()
+                    .find(|own| !own.starts_with('-'))
+                    .map_or("", |own| own),
+            ));
         }
         name if SHELLS.contains(&name) => shell_script(shell, at, rest, input),
         name => match INTERPRETERS.iter().find(|(own, _)| *own == name) {
@@ -177,7 +195,11 @@ fn prefixed(shell: &mut Shell, at: usize, name: &str, rest: &[String], input: Op
     let Some(prefix) = PREFIXES.iter().find(|own| own.name == name) else {
         return;
     };
-    if name == "command" && rest.first().is_some_and(|flag| matches!(&**flag, "-v" | "-V")) {
+    if name == "command"
+        && rest
+            .first()
+            .is_some_and(|flag| matches!(&**flag, "-v" | "-V"))
+    {
         return;
     }
     if let Some(script) = flag_value(rest, &["-S", "--split-string"]).filter(|_| name == "env") {
@@ -221,7 +243,9 @@ fn flag_value<'a>(rest: &'a [String], flags: &[&str]) -> Option<&'a str> {
         if flags.contains(&&**word) {
             return words.next().map(|own| &**own);
         }
-        let valued = flags.iter().find_map(|flag| word.strip_prefix(flag)?.strip_prefix('='));
+        let valued = flags
+            .iter()
+            .find_map(|flag| word.strip_prefix(flag)?.strip_prefix('='));
         if valued.is_some() {
             return valued;
         }
@@ -250,15 +274,14 @@ fn shell_script(shell: &mut Shell, at: usize, rest: &[String], input: Option<&st
     }
 }
 
-fn interpreted(
-    shell: &mut Shell,
-    at: usize,
-    rest: &[String],
-    flags: &[&str],
-    input: Option<&str>,
-) {
+fn interpreted(shell: &mut Shell, at: usize, rest: &[String], flags: &[&str], input: Option<&str>) {
     let start = shell.out.commands.len();
-    let is_joined = |word: &&String| word.len() > 2 && flags.iter().any(|flag| flag.len() == 2 && word.starts_with(flag));
+    let is_joined = |word: &&String| {
+        word.len() > 2
+            && flags
+                .iter()
+                .any(|flag| flag.len() == 2 && word.starts_with(flag))
+    };
     let script = match flag_value(rest, flags) {
         Some(script) => Some(script),
         None => rest.iter().find(is_joined).map(|word| &word[2..]),
@@ -275,19 +298,27 @@ fn found(shell: &mut Shell, at: usize, rest: &[String]) {
     let root = rest.iter().find(|word| !word.starts_with('-'));
     let root = root.map_or(".", |own| own);
     const NARROWING: [&str; 12] = [
-        "-name", "-iname", "-path", "-ipath", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer", "-empty",
-        "-atime",
+        "-name", "-iname", "-path", "-ipath", "-regex", "-iregex", "-mtime", "-mmin", "-size",
+        "-newer", "-empty", "-atime",
     ];
     let is_narrow = rest.iter().any(|word| NARROWING.contains(&&**word));
     let hit = match is_narrow {
         true => format!("{}/{UNKNOWN}", root.trim_end_matches('/')),
         false => root.to_owned(),
     };
-    let is_exec = |word: &String| matches!(&**word, "-exec" | "-execdir" | "-ok" | "-okdir" | "-x" | "-X");
+    let is_exec = |word: &String| {
+        matches!(
+            &**word,
+            "-exec" | "-execdir" | "-ok" | "-okdir" | "-x" | "-X"
+        )
+    };
     let mut rest = rest;
     while let Some(begin) = rest.iter().position(is_exec) {
         rest = &rest[begin + 1..];
-        let end = rest.iter().position(|word| word == ";" || word == "+").unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|word| word == ";" || word == "+")
+            .unwrap_or(rest.len());
         let words = rest[..end].iter().map(|word| word.replace("{}", &hit));
         run(shell, at, words.collect(), None);
         rest = &rest[end..];
@@ -297,6 +328,9 @@ fn found(shell: &mut Shell, at: usize, rest: &[String]) {
 /// Scripts in base64, as `-EncodedCommand` takes them: UTF-16, little-endian.
 pub(in super::super) fn wide_base64(text: &str) -> Option<String> {
     let bytes = output::base64(text)?;
-    let units: Vec<_> = bytes.chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]])).collect();
+    let units: Vec<_> = bytes
+        .chunks_exact(2)
+        .map(|two| u16::from_le_bytes([two[0], two[1]]))
+        .collect();
     String::from_utf16(&units).ok()
 }

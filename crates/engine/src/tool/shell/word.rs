@@ -76,7 +76,10 @@ impl Word {
 
     pub(super) fn has_quotes(&self) -> bool {
         self.is_quoted
-            || self.atoms.iter().any(|atom| matches!(atom, Atom::Char(_, true)))
+            || self
+                .atoms
+                .iter()
+                .any(|atom| matches!(atom, Atom::Char(_, true)))
     }
 
     pub(super) fn atoms(&self) -> &[Atom] {
@@ -226,7 +229,9 @@ fn range(part: &[Atom]) -> Option<Vec<Vec<Atom>>> {
     }
     let one = |text: &str| {
         let mut chars = text.chars();
-        chars.next().filter(|c| c.is_ascii() && chars.next().is_none())
+        chars
+            .next()
+            .filter(|c| c.is_ascii() && chars.next().is_none())
     };
     let (from, to) = (one(from)?, one(to)?);
     let letters = from.min(to)..=from.max(to);
