@@ -22,6 +22,7 @@ mod identity;
 mod intercept;
 mod limits;
 mod mcp;
+mod mcp_http;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;

@@ -55,9 +55,7 @@ async fn post(
             "Carboy refused this: the message did not come whole, in time, or is longer than 16 MiB.\n",
         ));
     };
-    let Some((path, talk)) = front.talk_of(head, &bytes) else {
-        return Ok(Reply::status(StatusCode::NOT_FOUND));
-    };
+    let (path, talk) = front.talk_of(head, &bytes);
     let remote = &front.remote;
     let call = remote.call(Method::POST, &path, &head.headers).await?;
     let link = Link::new(front, &talk, path, &head.headers, Heard::Once);
@@ -114,23 +112,20 @@ async fn delete(front: &Arc<Front>, head: &request::Parts) -> Result<Response<Re
 }
 
 impl Front {
-    /// Where a message goes, and the connection it belongs to; none for an endpoint that the server
-    /// never named.
-    fn talk_of(&self, head: &request::Parts, bytes: &[u8]) -> Option<(PathAndQuery, Arc<Talk>)> {
+    /// Where a message goes, and the connection it belongs to.
+    fn talk_of(&self, head: &request::Parts, bytes: &[u8]) -> (PathAndQuery, Arc<Talk>) {
         let path = self.path_of(head);
         let mut sessions = self.sessions.lock();
         let talk = if let Some(key) = Key::of(head) {
             sessions.of_session(key)
         } else if let Some(talk) = sessions.of_endpoint(path.as_str()) {
             talk
-        } else if path != self.remote.endpoint {
-            return None;
         } else if begins(bytes) {
             sessions.begin()
         } else {
             sessions.without()
         };
-        Some((path, talk))
+        (path, talk)
     }
 
     /// The far path of a request: the server's endpoint, or for its older transport one that the server
