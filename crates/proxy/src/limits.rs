@@ -152,5 +152,6 @@ pub const MCP_ANSWERED_MAX: usize = 256;
 /// The MCP sessions that are remembered; the one that was used least lately goes.
 pub const MCP_SESSIONS_MAX: usize = 1024;
 
-/// How long an MCP client may take to send a message, and a server that answers with one.
-pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an MCP message may take to come whole over HTTP: servers begin an answer before their
+/// tool has ended.
+pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(300);

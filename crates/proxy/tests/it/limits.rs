@@ -331,6 +331,78 @@ const PARTS: &[Part] = &[
         ],
     },
     Part {
+        title: "Model context protocol",
+        limits: &[
+            (
+                "wire/src/mcp/lines.rs",
+                "LINE_BYTES_MAX",
+                "refused as `malformed`; a server's leaves what waits for an answer an error. The same of an event and an HTTP body",
+            ),
+            (
+                "wire/src/mcp/json.rs",
+                "DEPTH_MAX",
+                "refused as `malformed`",
+            ),
+            (
+                "wire/src/mcp/json.rs",
+                "NODES_MAX",
+                "refused as `malformed`",
+            ),
+            (
+                "wire/src/mcp/message.rs",
+                "BATCH_MAX",
+                "refused as `malformed`",
+            ),
+            (
+                "wire/src/mcp/message.rs",
+                "ID_BYTES_MAX",
+                "refused as `malformed`",
+            ),
+            (
+                "wire/src/mcp/pending.rs",
+                "PENDING_MAX",
+                "an answer that was cancelled is no longer expected; without one the next request is refused as `malformed`",
+            ),
+            (
+                "wire/src/mcp/tools.rs",
+                "TOOLS_MAX",
+                "the list is refused as `malformed`; over several, further tools cannot be called",
+            ),
+            (LIMITS, "MCP_QUEUE_MESSAGES", "the other side waits"),
+            (LIMITS, "MCP_READ_BYTES", "the rest is read next"),
+            (
+                LIMITS,
+                "MCP_LISTING_TIMEOUT",
+                "the call is refused as `tool_unlisted`",
+            ),
+            (
+                LIMITS,
+                "MCP_PAGES_MAX",
+                "the call is refused as `tool_unlisted`",
+            ),
+            (
+                LIMITS,
+                "MCP_END_TIMEOUT",
+                "the server is told to end (SIGTERM), and then killed",
+            ),
+            (
+                LIMITS,
+                "MCP_ANSWERED_MAX",
+                "an older answer that comes again is refused as `unsolicited`",
+            ),
+            (
+                LIMITS,
+                "MCP_SESSIONS_MAX",
+                "what a forgotten session asked is no longer known, and its answer refused as `unsolicited`",
+            ),
+            (
+                LIMITS,
+                "MCP_BODY_TIMEOUT",
+                "413 to a client; a server's answer is refused as `upstream`",
+            ),
+        ],
+    },
+    Part {
         title: "Inspection",
         limits: &[
             (

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// Values within values. Schemas of tools nest some twenty deep; common parsers stop at 128.
 pub const DEPTH_MAX: usize = 128;
 
-/// Values in one document: an array of numbers of 8 MiB, and 30 MiB of memory.
+/// Values in one document: half a million numbers are some 8 MiB of text, and 30 MiB of memory.
 pub const NODES_MAX: usize = 500_000;
 
 /// Objects with more names than this are checked for repeated ones by hash.
