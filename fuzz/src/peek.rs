@@ -88,7 +88,8 @@ fn answered(data: &[u8], answer: &[u8]) -> Message {
 /// A message, once it is one, stays that message whatever follows and however it is cut, and is as
 /// long as it says.
 pub fn socks(data: &[u8]) {
-    settled(data, socks::greeting);
+    settled(data, |sent| socks::greeting(sent, false));
+    settled(data, |sent| socks::greeting(sent, true));
     settled(data, socks::login);
     settled(data, socks::request);
 }

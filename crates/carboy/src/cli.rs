@@ -165,6 +165,9 @@ pub(crate) struct ProxyArgs {
     /// Serve HOST as if it were the far end at URL, and nothing else (repeatable)
     #[arg(long, value_name = "HOST=URL")]
     pub(crate) reverse: Vec<String>,
+    /// The variable that holds user:password, which clients must give
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "reverse")]
+    pub(crate) login: Option<String>,
     /// The name that receipts give to the client
     #[arg(long, value_name = "NAME", default_value = "proxy")]
     pub(crate) name: String,

@@ -13,6 +13,7 @@ pub mod http;
 mod interceptor;
 pub mod limits;
 mod listen;
+mod login;
 pub mod mcp;
 mod names;
 mod peek;
@@ -35,6 +36,7 @@ pub use evidence::{Evidence, EvidenceConfig, EvidenceError, LEDGER_FILE, signing
 pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
 pub use interceptor::Interceptor;
 pub use listen::{Listener, Role, serve};
+pub use login::Login;
 pub use names::{NAMES_MAX, Names, POOL_V4, POOL_V6, PoolExhausted, Synthetic};
 pub use resolve::{HostsError, HostsTable, Resolver};
 pub use roots::RootsError;

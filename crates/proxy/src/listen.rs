@@ -14,6 +14,7 @@ use crate::forward;
 use crate::gate::Gate;
 use crate::http::Backends;
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, POOL_SWEEP_INTERVAL};
+use crate::login::Login;
 use crate::reverse;
 use crate::transparent::{self, OriginalDestination};
 use crate::workers::Workers;
@@ -31,6 +32,8 @@ pub struct Listener {
 pub enum Role {
     /// A proxy, by HTTP or SOCKS 5.
     Forward,
+    /// The same, for clients that give this login.
+    Private(Arc<Login>),
     /// The far ends that its hosts stand for.
     Reverse(Arc<Backends>),
     /// The network: connections to anywhere are redirected to it.
@@ -128,7 +131,8 @@ async fn welcome(gate: Arc<Gate>, role: Role, stream: std::net::TcpStream) {
         }
     };
     match role {
-        Role::Forward => forward::serve(gate, stream).await,
+        Role::Forward => forward::serve(gate, stream, None).await,
+        Role::Private(login) => forward::serve(gate, stream, Some(login)).await,
         Role::Reverse(backends) => reverse::serve(gate, stream, backends).await,
         Role::Transparent(original) => {
             if let Err(error) = transparent::serve(gate, stream, &original).await {

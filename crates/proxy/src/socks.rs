@@ -20,13 +20,15 @@ use tokio::time::timeout;
 
 use crate::gate::{Gate, Refused};
 use crate::limits::HEAD_READ_TIMEOUT;
+use crate::login::{Login, NOT_ADMITTED};
 use crate::peek::Prefixed;
 use crate::stream::{Destination, Learnt, serve_client_stream};
 use crate::transparent;
 
 /// Serves a client whose first byte is that of SOCKS 5.
-pub(crate) async fn serve(gate: Arc<Gate>, stream: TcpStream) {
+pub(crate) async fn serve(gate: Arc<Gate>, stream: TcpStream, login: Option<&Login>) {
     let mut client = Client {
+        login,
         stream,
         sent: BytesMut::new(),
     };
@@ -72,21 +74,31 @@ impl From<io::Error> for Ended {
 }
 
 /// A client, and what it has sent that is not read yet.
-struct Client {
+struct Client<'a> {
+    /// What it must give, if it must.
+    login: Option<&'a Login>,
     stream: TcpStream,
     sent: BytesMut,
 }
 
-impl Client {
+impl Client<'_> {
     /// Reads what the client wants, and grants it if it may be.
     async fn negotiate(&mut self, gate: &Arc<Gate>) -> Result<Destination, Ended> {
-        let chosen = self.next(gate, socks::greeting).await?;
+        let wants_login = self.login.is_some();
+        let chosen = self
+            .next(gate, |sent| socks::greeting(sent, wants_login))
+            .await?;
         self.say(&socks::method(chosen)).await?;
         match chosen {
             Method::Open => {}
             Method::Password => {
-                self.next(gate, socks::login).await?;
-                self.say(&socks::welcome()).await?;
+                let given = self.next(gate, socks::login).await?;
+                let is_admitted = self.login.is_none_or(|login| login.admits(&given));
+                self.say(&socks::welcome(is_admitted)).await?;
+                if !is_admitted {
+                    let fault = Fault::Unsupported(NOT_ADMITTED.into());
+                    return Err(Ended::Refused(refuse(gate, &Target::UNKNOWN, fault)));
+                }
             }
             Method::Unacceptable => {
                 let fault =
@@ -111,7 +123,7 @@ impl Client {
     async fn next<T>(
         &mut self,
         gate: &Arc<Gate>,
-        parse: fn(&[u8]) -> Parsed<T>,
+        parse: impl Fn(&[u8]) -> Parsed<T>,
     ) -> Result<T, Ended> {
         loop {
             match parse(&self.sent) {

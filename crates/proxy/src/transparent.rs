@@ -33,7 +33,7 @@ pub(crate) async fn serve(
     original: &OriginalDestination,
 ) -> io::Result<()> {
     match original(&stream)? {
-        None => forward::serve(gate, stream).await,
+        None => forward::serve(gate, stream, None).await,
         Some(address) => {
             let to = destination(gate.names(), address, Instant::now());
             serve_client_stream(gate, stream, to).await;

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod grpc;
 pub mod http;
 pub mod http1;
+pub mod login;
 pub mod mcp;
 pub mod opening;
 pub mod protocol;

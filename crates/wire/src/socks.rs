@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use carboy_engine::{Fault, Host};
 
 use crate::http::parse_host;
+use crate::login::Given;
 
 /// The first byte of each message of a SOCKS 5 client, and of its first one alone.
 pub const VERSION: u8 = 5;
@@ -87,11 +88,12 @@ pub enum Reply {
     CommandUnsupported,
 }
 
-/// The client's first message: of its ways to be let in, the one that asks least of it.
+/// The client's first message: how it can be let in. Without a login that is wanted, the way that asks
+/// least of it.
 ///
 /// # Errors
 /// [`Fault::Malformed`] when it is not version 5.
-pub fn greeting(sent: &[u8]) -> Parsed<Method> {
+pub fn greeting(sent: &[u8], wants_login: bool) -> Parsed<Method> {
     let Some((&version, rest)) = sent.split_first() else {
         return Ok(None);
     };
@@ -99,7 +101,7 @@ pub fn greeting(sent: &[u8]) -> Parsed<Method> {
     let Some(methods) = counted(rest) else {
         return Ok(None);
     };
-    let method = if methods.contains(&NO_LOGIN) {
+    let method = if methods.contains(&NO_LOGIN) && !wants_login {
         Method::Open
     } else if methods.contains(&PASSWORD) {
         Method::Password
@@ -109,11 +111,11 @@ pub fn greeting(sent: &[u8]) -> Parsed<Method> {
     Ok(Some((method, 2 + methods.len())))
 }
 
-/// A user name and a password (RFC 1929, section 2). What they are is not looked at.
+/// A user name and a password (RFC 1929, section 2).
 ///
 /// # Errors
 /// [`Fault::Malformed`] for another version.
-pub fn login(sent: &[u8]) -> Parsed<()> {
+pub fn login(sent: &[u8]) -> Parsed<Given> {
     let Some((&version, rest)) = sent.split_first() else {
         return Ok(None);
     };
@@ -126,7 +128,8 @@ pub fn login(sent: &[u8]) -> Parsed<()> {
     let Some(password) = counted(&rest[1 + name.len()..]) else {
         return Ok(None);
     };
-    Ok(Some(((), 3 + name.len() + password.len())))
+    let given = Given::of_parts(name, password);
+    Ok(Some((given, 3 + name.len() + password.len())))
 }
 
 /// What the client asks for (RFC 1928, section 4).
@@ -181,9 +184,9 @@ pub fn method(chosen: Method) -> [u8; 2] {
     [VERSION, method]
 }
 
-/// The answer to a login that is let in.
-pub fn welcome() -> [u8; 2] {
-    [LOGIN_VERSION, 0]
+/// The answer to a login. After one that is not let in, the connection ends.
+pub fn welcome(is_admitted: bool) -> [u8; 2] {
+    [LOGIN_VERSION, u8::from(!is_admitted)]
 }
 
 /// The answer to a request. The address that it names is `0.0.0.0:0`: nothing is dialled yet, and

@@ -1,5 +1,6 @@
 //! `carboy proxy`: the gate alone, as a forward or a reverse proxy.
 
+use std::env;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
@@ -8,9 +9,10 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use carboy_proxy::http::Backends;
-use carboy_proxy::{CertificateAuthority, Gate, Listener, Role, Totals, Workers};
+use carboy_proxy::{CertificateAuthority, Gate, Listener, Login, Role, Totals, Workers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use zeroize::Zeroizing;
 
 use crate::assemble::{self, Parts};
 use crate::cli::{CaChoice, ProxyArgs, UpstreamArgs};
@@ -75,10 +77,16 @@ fn role(args: &ProxyArgs) -> Result<Role> {
             .add(text)
             .with_context(|| format!("`--reverse {text}` leads nowhere"))?;
     }
-    Ok(match backends.is_empty() {
-        true => Role::Forward,
-        false => Role::Reverse(Arc::new(backends)),
-    })
+    if !backends.is_empty() {
+        return Ok(Role::Reverse(Arc::new(backends)));
+    }
+    let Some(name) = &args.login else {
+        return Ok(Role::Forward);
+    };
+    let text = env::var(name).map(Zeroizing::new).ok();
+    let login = text.and_then(|text| Login::new(&text));
+    let login = login.with_context(|| format!("set {name} to user:password"))?;
+    Ok(Role::Private(Arc::new(login)))
 }
 
 fn authority(choice: CaChoice, state: &Path) -> Result<CertificateAuthority> {

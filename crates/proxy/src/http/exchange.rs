@@ -31,6 +31,8 @@ pub(crate) async fn exchange(client: &Client, request: Request<Incoming>) -> Res
     let is_connect = request.method() == Method::CONNECT && !is_websocket;
     let outcome = if let Some(refused) = malformed(client, &request) {
         Err(refused)
+    } else if !own::is_admitted(client, &request) {
+        return own::ask_login(client, request.method());
     } else if is_websocket {
         Box::pin(websocket::open(client, request)).await
     } else if is_connect && client.origin == Origin::Forward {

@@ -28,6 +28,7 @@ use crate::gate::Gate;
 use crate::limits::{
     CLIENT_IDLE_TIMEOUT, H2_PING_INTERVAL, H2_PING_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX,
 };
+use crate::login::Login;
 use connect::Tunnel;
 use guard::{ConnectionState, Guard};
 use websocket::WebSocket;
@@ -45,6 +46,8 @@ pub enum Version {
 pub(crate) struct Client {
     pub(crate) gate: Arc<Gate>,
     pub(crate) origin: Origin,
+    /// What each request must give, if it must.
+    pub(crate) login: Option<Arc<Login>>,
     pub(crate) state: Arc<ConnectionState>,
     next: parking_lot::Mutex<Option<Next>>,
 }
@@ -75,9 +78,34 @@ pub fn serve<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    serve_for(gate, io, (origin, None), version)
+}
+
+/// Serves a client that takes the gate for a proxy; its requests must give `login`, if there is one.
+pub(crate) fn serve_proxy<IO>(
+    gate: Arc<Gate>,
+    io: IO,
+    login: Option<Arc<Login>>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serve_for(gate, io, (Origin::Forward, login), Version::Http1)
+}
+
+fn serve_for<IO>(
+    gate: Arc<Gate>,
+    io: IO,
+    (origin, login): (Origin, Option<Arc<Login>>),
+    version: Version,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let client = Arc::new(Client {
         gate,
         origin,
+        login,
         state: Arc::default(),
         next: parking_lot::Mutex::new(None),
     });

@@ -3,12 +3,16 @@
 //! Only origin-form targets come here, so that no absolute-form URL is ever exempt from policy for
 //! its path.
 
-use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION, USER_AGENT};
+use ::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, USER_AGENT,
+};
 use ::http::uri::Authority;
 use ::http::{Method, Request, Response, StatusCode, response};
 use bytes::Bytes;
-use carboy_engine::{Host, Surface, SurfaceKind};
+use carboy_engine::{Fault, Host, Surface, SurfaceKind};
 use carboy_wire::http::{Origin, request_target};
+use carboy_wire::login::Given;
 use carboy_wire::readable::{self, Link, Readable, Style};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,6 +22,7 @@ use super::exchange::{Ask, refuse};
 use super::{Body, Client};
 use crate::gate::{Asked, Refused};
 use crate::limits::FETCH_CONTENT_BYTES_MAX;
+use crate::login::NOT_ADMITTED;
 
 /// A page of the gate's own.
 pub(crate) enum Page {
@@ -105,6 +110,35 @@ impl Page {
             ),
         }
     }
+}
+
+/// Whether a request gives the proxy's login, if that is wanted. What tells nothing is for all.
+pub(crate) fn is_admitted(client: &Client, request: &Request<Incoming>) -> bool {
+    let Some(login) = &client.login else {
+        return true;
+    };
+    match Page::of(client, request) {
+        Some(Page::Health | Page::Pac(_)) => true,
+        Some(Page::Fetch(_)) | None => {
+            let given = request.headers().get(PROXY_AUTHORIZATION);
+            let given = given.and_then(Given::of_header);
+            given.is_some_and(|given| login.admits(&given))
+        }
+    }
+}
+
+/// Asks a client for the login (RFC 9110, section 11.7.1). What follows may be meant for a tunnel, so
+/// the connection ends.
+pub(crate) fn ask_login(client: &Client, method: &Method) -> Response<Body> {
+    let fault = Fault::Unsupported(NOT_ADMITTED.into());
+    let refused = refuse(client, Some(method), fault);
+    let mut response = super::exchange::refusal_response(&refused, None, *method == Method::HEAD);
+    *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    let headers = response.headers_mut();
+    let realm = HeaderValue::from_static("Basic realm=\"carboy\"");
+    headers.insert(PROXY_AUTHENTICATE, realm);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn health(client: &Client) -> Response<Body> {

@@ -9,11 +9,30 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::reader::{Case, all};
+use crate::socks;
 use crate::support::{Setup, Stand, Upstreams, body, status};
 use crate::ws::{self, Ws};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_http_case_has_its_verdict_through_the_gate() {
+    run(Carrier::Forward).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_http_case_has_its_verdict_by_socks() {
+    run(Carrier::Socks).await;
+}
+
+/// How a client reaches the gate.
+#[derive(Debug, Clone, Copy)]
+enum Carrier {
+    /// As a proxy, by absolute URLs.
+    Forward,
+    /// By a SOCKS request for the name.
+    Socks,
+}
+
+async fn run(carrier: Carrier) {
     let mut by_policy = BTreeMap::<(String, String), Vec<(Case, Place)>>::new();
     for case in all() {
         if let (Some(place), Some(policy)) = (case.place(), case.open_policy()) {
@@ -32,7 +51,7 @@ async fn each_http_case_has_its_verdict_through_the_gate() {
         })
         .await;
         for (case, place) in cases {
-            if let Some(fault) = case.fault(&stand, place).await {
+            if let Some(fault) = case.fault(&stand, place, carrier).await {
                 wrong.push(format!("{}: {fault}", case.name));
             }
         }
@@ -170,7 +189,7 @@ impl Case {
     }
 
     /// What is wrong with the verdict, if anything is.
-    async fn fault(&self, stand: &Stand, place: &Place) -> Option<String> {
+    async fn fault(&self, stand: &Stand, place: &Place, carrier: Carrier) -> Option<String> {
         let answer = match self.is_response() {
             true => self.message("HTTP/1.1 200 OK\r\n"),
             false => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
@@ -178,16 +197,34 @@ impl Case {
         let up = Upstreams::saying(answer).await;
         let authority = format!("{}:{}", place.host, up.port());
         let method = self.method.as_deref().unwrap_or("GET");
+        let start = match carrier {
+            Carrier::Forward => format!("http://{authority}"),
+            Carrier::Socks => String::new(),
+        };
         let line = format!(
-            "{method} http://{authority}{} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n",
+            "{method} {start}{} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n",
             place.path
         );
-        let response = if self.is_response() {
-            stand.ask(format!("{line}\r\n")).await
-        } else {
-            stand.ask(self.message(&line)).await
+        let request = match self.is_response() {
+            true => format!("{line}\r\n").into_bytes(),
+            false => self.message(&line),
         };
+        let mut client = match carrier {
+            Carrier::Forward => stand.client().await,
+            Carrier::Socks => match socks::open(stand, &place.host, up.port()).await {
+                Some(client) => client,
+                None => return self.judge_tunnel(stand),
+            },
+        };
+        client.send(request).await;
+        let response = client.rest().await;
         self.judge(&response).or_else(|| self.leak(&up))
+    }
+
+    /// Judges a refusal that SOCKS has no words for.
+    fn judge_tunnel(&self, stand: &Stand) -> Option<String> {
+        let told = stand.refusals.0.lock().last().cloned().unwrap_or_default();
+        (told != self.expect).then(|| format!("not `{}`: tunnel {told}", self.expect))
     }
 
     fn judge(&self, response: &str) -> Option<String> {

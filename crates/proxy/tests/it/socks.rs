@@ -1,5 +1,8 @@
 //! SOCKS clients.
 
+use std::sync::Arc;
+
+use carboy_proxy::{Login, Role};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{Client, OPEN, Setup, Stand, Upstreams, body, status};
@@ -37,6 +40,18 @@ async fn request(stand: &Stand, request: &[u8]) -> (Client, u8) {
     let [version, code, ..] = answer::<10>(&mut client).await;
     assert_eq!(version, 5);
     (client, code)
+}
+
+/// A connection to a name; none where the policy refuses it.
+pub async fn open(stand: &Stand, host: &str, port: u16) -> Option<Client> {
+    match request(stand, &named(1, host, port)).await {
+        (client, 0) => Some(client),
+        (mut client, code) => {
+            assert_eq!(code, 2, "{host}");
+            assert_eq!(client.rest().await, "");
+            None
+        }
+    }
 }
 
 fn get(host: &str, port: u16) -> String {
@@ -182,4 +197,69 @@ async fn version_4_and_other_logins_are_told_no() {
         stand.finish().await.lines(),
         ["tunnel block unsupported", "tunnel block unsupported"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_is_wanted_must_be_given() {
+    let up = Upstreams::echo().await;
+    let stand = Stand::with(Setup {
+        role: Role::Private(Arc::new(Login::new("user:word").unwrap())),
+        ..Setup::default()
+    })
+    .await;
+    let port = up.port();
+    let rest = [
+        &named(1, "up.example", port)[..],
+        get("up.example", port).as_bytes(),
+    ]
+    .concat();
+    for (hello, answers, is_served) in [
+        (
+            &b"\x05\x02\x00\x02\x01\x04user\x04word"[..],
+            &[5, 2, 1, 0][..],
+            true,
+        ),
+        (
+            b"\x05\x02\x00\x02\x01\x04user\x05words",
+            &[5, 2, 1, 1],
+            false,
+        ),
+        (b"\x05\x01\x00", &[5, 0xff], false),
+    ] {
+        let mut client = stand.client().await;
+        client.send(hello).await;
+        let mut answered = vec![0; answers.len()];
+        client.0.read_exact(&mut answered).await.unwrap();
+        assert_eq!(answered, answers);
+        if is_served {
+            client.send(&rest).await;
+        }
+        assert_eq!(client.rest().await.contains("HTTP/1.1 200 OK"), is_served);
+    }
+    let ask = |more: &str| {
+        let url = up.url("/x");
+        format!("GET {url} HTTP/1.1\r\nHost: up.example:{port}\r\n{more}Connection: close\r\n\r\n")
+    };
+    for (header, code) in [
+        ("Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n", 200),
+        ("Proxy-Authorization: Basic dXNlcjp3b3Jkcw==\r\n", 407),
+        ("Authorization: Basic dXNlcjp3b3Jk\r\n", 407),
+        ("", 407),
+    ] {
+        let response = stand.ask(ask(header)).await;
+        assert_eq!(status(&response), code, "{header}");
+        let asks = response.contains("proxy-authenticate: Basic realm=\"carboy\"");
+        assert_eq!(asks, code == 407, "{response}");
+    }
+    let page =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n");
+    for (path, code) in [
+        ("/health", 200),
+        ("/proxy.pac", 200),
+        ("/fetch?url=http://up.example/", 407),
+    ] {
+        assert_eq!(status(&stand.ask(page(path)).await), code, "{path}");
+    }
+    assert!(!up.seen().to_lowercase().contains("proxy-authorization"));
+    assert_eq!(stand.finish().await.reasons, ["unsupported"; 6]);
 }

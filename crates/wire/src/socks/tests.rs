@@ -29,26 +29,45 @@ fn greetings_ask_as_little_as_they_can() {
         (&[5, 1, 1], Method::Unacceptable),
         (&[5, 0], Method::Unacceptable),
     ] {
-        assert_eq!(greeting(sent), Ok(Some((expect, sent.len()))), "{sent:?}");
+        assert_eq!(
+            greeting(sent, false),
+            Ok(Some((expect, sent.len()))),
+            "{sent:?}"
+        );
     }
-    assert!(matches!(greeting(b"GET / "), Err(Fault::Malformed(_))));
+    assert!(matches!(
+        greeting(b"GET / ", false),
+        Err(Fault::Malformed(_))
+    ));
+    for (sent, expect) in [
+        (&[5, 2, 2, 0][..], Method::Password),
+        (&[5, 1, 0], Method::Unacceptable),
+    ] {
+        assert_eq!(
+            greeting(sent, true),
+            Ok(Some((expect, sent.len()))),
+            "{sent:?}"
+        );
+    }
 }
 
 #[test]
 fn logins_are_read_to_their_end() {
-    for sent in [
-        &b"\x01\x04user\x04word"[..],
-        b"\x01\x00\x00",
-        b"\x01\x01u\x00",
+    let given = |name: &[u8], password: &[u8]| Given::of_parts(name, password);
+    for (sent, expect) in [
+        (&b"\x01\x04user\x04word"[..], given(b"user", b"word")),
+        (b"\x01\x00\x00", given(b"", b"")),
+        (b"\x01\x01u\x00", given(b"u", b"")),
     ] {
-        assert_eq!(login(sent), Ok(Some(((), sent.len()))), "{sent:?}");
-        let early = [sent, &[5, 1, 0]].concat();
-        assert_eq!(login(&early), Ok(Some(((), sent.len()))), "{sent:?}");
+        let whole = Ok(Some((expect, sent.len())));
+        assert_eq!(login(sent), whole, "{sent:?}");
+        assert_eq!(login(&[sent, &[5, 1, 0]].concat()), whole, "{sent:?}");
     }
     assert!(login(&[5, 1, 0]).is_err());
     let longest = [&[1, 255][..], &[b'u'; 255], &[255], &[b'p'; 255]].concat();
     assert_eq!(longest.len(), MESSAGE_BYTES_MAX);
-    assert_eq!(login(&longest), Ok(Some(((), MESSAGE_BYTES_MAX))));
+    let whole = given(&[b'u'; 255], &[b'p'; 255]);
+    assert_eq!(login(&longest), Ok(Some((whole, MESSAGE_BYTES_MAX))));
 }
 
 #[test]
@@ -127,7 +146,7 @@ fn more_bytes_do_not_change_an_answer() {
         assert_eq!(request(&request_bytes[..end]), Ok(None), "{end}");
     }
     for end in 0..4 {
-        assert_eq!(greeting(&[5, 2, 0, 2][..end]), Ok(None), "{end}");
+        assert_eq!(greeting(&[5, 2, 0, 2][..end], false), Ok(None), "{end}");
     }
     for end in 0..7 {
         assert_eq!(login(&b"\x01\x02us\x02pw"[..end]), Ok(None), "{end}");
