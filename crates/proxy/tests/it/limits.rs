@@ -328,18 +328,6 @@ const PARTS: &[Part] = &[
                 "MCP_PAGES_MAX",
                 "tools on further pages count as unlisted",
             ),
-            (LIMITS, "MCP_BODY_TIMEOUT", "the message is refused"),
-            (LIMITS, "MCP_END_TIMEOUT", "the server is ended"),
-            (
-                LIMITS,
-                "MCP_SESSIONS_MAX",
-                "the session that was used least lately is forgotten",
-            ),
-            (
-                LIMITS,
-                "MCP_ANSWERED_MAX",
-                "an older answer is not taken again",
-            ),
         ],
     },
     Part {
