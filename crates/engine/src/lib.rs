@@ -47,7 +47,7 @@ pub use policy::{
 pub use rules::{Origin, Rule, RuleDirection};
 #[doc(hidden)]
 pub use scan::Probe;
-pub use scan::{BudgetSpent, FileFinding, FileScan, FileScanner};
+pub use scan::{BudgetSpent, EventForm, FileFinding, FileScan, FileScanner};
 pub use session::Session;
 pub use verdict::{Decision, Digest, Fault, Objection, Permit, Reason, Refusal, Retry, Verdict};
 pub use views::folded_name;

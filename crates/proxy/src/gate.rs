@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
-    Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, Fault, Host,
-    Inspection, Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface,
+    Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, EventForm, Fault,
+    Host, Inspection, Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface,
     SurfaceKind, Target, Time, TlsAction, Verdict,
 };
 
@@ -379,6 +379,14 @@ impl Pass {
     /// The far end that was judged.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Whether the body that follows is a stream of events, as its head says.
+    pub(crate) fn events(&self) -> Option<EventForm> {
+        match &self.state {
+            State::Open(inspection) => inspection.events(),
+            State::Closed | State::Refused(_) => None,
+        }
     }
 
     /// Says what went before on the same connection, the same way: this crossing is judged as its

@@ -98,6 +98,10 @@ pub const BODY_PRIME_BYTES_MAX: usize = 64 * 1024;
 /// How long a response's head waits for that. Streams whose first event comes late are not kept.
 pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// How long a stream of events may pause before an event that could be an attack or only cite one is
+/// judged as it stands. Models pause for less within a sentence.
+pub const EVENT_PAUSE: Duration = Duration::from_secs(2);
+
 /// The bytes of one WebSocket message. Clients of model providers and browsers' debuggers send a few
 /// megabytes; servers take 1 to 100 MiB.
 pub const WS_MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -1,5 +1,6 @@
 //! What a crossing holds: each kind of surface, and streams.
 
+use super::course::Patience;
 use super::{Inspection, hidden};
 use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
 use crate::detect::Check;
@@ -9,7 +10,7 @@ use crate::host::Host;
 use crate::known::is_piece;
 use crate::refusal::{self, Way};
 use crate::rules::Rule;
-use crate::scan::{BudgetSpent, Parties, Sighting, Stream};
+use crate::scan::{BudgetSpent, EventForm, Parties, Sighting, Stream};
 use crate::session::{Meter, Session};
 use crate::{presigned, shape};
 
@@ -98,6 +99,7 @@ impl Inspection {
         }
         if next.name.eq_ignore_ascii_case("content-type") && next.kind == SurfaceKind::Header {
             self.is_form = hidden::is_form(next.bytes);
+            self.events = EventForm::of(next.bytes);
         }
         self.headers.add(next.bytes);
         if self.is_clean(next.kind, next.bytes) {
@@ -186,12 +188,16 @@ impl Inspection {
             &mut found,
         );
         self.budget = budget;
-        self.stream = Some(stream);
         for sighting in found {
             self.judge(sighting, next.kind, "", now);
         }
+        let mut of_events = 0;
+        if stream.is_of_events() && !self.is_stopped() {
+            of_events = self.judge_events(&mut stream, Patience::More, session, now);
+        }
+        self.stream = Some(stream);
         match released {
-            Ok(released) => released,
+            Ok(released) => released + of_events,
             Err(BudgetSpent) => {
                 self.settle_scan(Err(BudgetSpent), next.kind);
                 next.bytes.len()
@@ -202,7 +208,11 @@ impl Inspection {
     pub(super) fn open_stream(&self, kind: SurfaceKind) -> Stream {
         let encoding =
             (!self.encoding.is_empty() && kind == SurfaceKind::Body).then_some(&*self.encoding);
-        Stream::new(kind, self.kind.direction(), encoding)
+        let stream = Stream::new(kind, self.kind.direction(), encoding);
+        match self.events.filter(|_| kind == SurfaceKind::Body) {
+            Some(form) => stream.of_events(form),
+            None => stream,
+        }
     }
 
     /// What may be released of a stream whose next bytes are not at hand.
@@ -219,10 +229,15 @@ impl Inspection {
         released
     }
 
-    pub(super) fn pause_stream(&mut self, now: Time) -> usize {
+    pub(super) fn pause_stream(&mut self, session: &Session, now: Time) -> usize {
         let Some(mut stream) = self.stream.take() else {
             return 0;
         };
+        if stream.is_of_events() {
+            let released = self.judge_events(&mut stream, Patience::Last, session, now);
+            self.stream = Some(stream);
+            return released;
+        }
         let kind = self.stream_kind();
         let mut found = Vec::new();
         let bench = self.bench(now);
@@ -250,7 +265,7 @@ impl Inspection {
         }
     }
 
-    pub(super) fn finish_stream(&mut self, now: Time) {
+    pub(super) fn finish_stream(&mut self, session: &Session, now: Time) {
         let Some(mut stream) = self.stream.take() else {
             return;
         };
@@ -265,6 +280,9 @@ impl Inspection {
         self.settle_scan(ended, kind);
         for sighting in found {
             self.judge(sighting, kind, "", now);
+        }
+        if stream.is_of_events() && !self.is_stopped() {
+            self.judge_events(&mut stream, Patience::Last, session, now);
         }
     }
 
@@ -285,17 +303,11 @@ impl Inspection {
         conversation.memory().keep(&said);
     }
 
-    /// Judges what was seen in joined text. What is known by its surroundings alone is not known by
-    /// those of another message.
+    /// Judges what was seen in joined text.
     fn judge_seam(&mut self, found: Vec<Sighting>, kind: SurfaceKind, now: Time) {
         for mut sighting in found {
-            let bench = self.bench(now);
-            let is_sure = sighting.severity >= Severity::High
-                && !sighting.rule.checks.contains(&Check::Setting);
-            if is_piece(sighting.rule)
-                || !is_sure
-                || bench.action(&sighting, kind) != Some(Action::Block)
-            {
+            let action = self.bench(now).action(&sighting, kind);
+            if !is_sure_when_joined(&sighting) || action < Some(Action::Redact) {
                 continue;
             }
             sighting.offset = 0;
@@ -459,6 +471,13 @@ impl Inspection {
         }
         self.docket.record(finding);
     }
+}
+
+/// Whether something counts that was seen in joined text. What is known by its surroundings alone is
+/// not known by those of another message.
+pub(super) fn is_sure_when_joined(sighting: &Sighting) -> bool {
+    let is_setting = sighting.rule.checks.contains(&Check::Setting);
+    sighting.severity >= Severity::High && !is_setting && !is_piece(sighting.rule)
 }
 
 /// A surface's name as a finding may repeat it: empty where it could be content.

@@ -89,6 +89,19 @@ impl Memory {
         seam
     }
 
+    /// The same of several messages: also what is said for the first time.
+    pub(super) fn join_all(&self, said: &Said) -> Seam {
+        let mut seam = Seam::default();
+        for part in said.parts().filter(|part| !part.head.is_empty()) {
+            let known = self.texts.iter().find(|text| text.place == part.place);
+            let tail = known.map_or(&[][..], |text| &text.tail);
+            if !is_repeated(tail, &part.head) {
+                seam.push(tail, &part.head);
+            }
+        }
+        seam
+    }
+
     /// Remembers what a message said.
     pub(super) fn keep(&mut self, said: &Said) {
         self.messages += 1;
@@ -195,14 +208,26 @@ impl Part {
 
 impl Seam {
     fn add(&mut self, tail: &[u8], head: &[u8]) {
-        if tail.is_empty() || is_repeated(tail, head) {
-            return;
+        if !tail.is_empty() && !is_repeated(tail, head) {
+            self.push(tail, head);
         }
+    }
+
+    fn push(&mut self, tail: &[u8], head: &[u8]) {
         self.bytes.extend_from_slice(tail);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.fresh.push((start, self.bytes.len()));
         self.bytes.extend_from_slice(SEPARATOR);
+    }
+
+    /// Where the new text ends that a range reaches into; none where it reaches into none.
+    pub(super) fn end_of_fresh(&self, offset: u64, len: u64) -> Option<u64> {
+        let end = offset + len;
+        let reaches =
+            |(start, until): &&(usize, usize)| end > *start as u64 && end <= *until as u64;
+        let reached = self.fresh.iter().find(reaches);
+        reached.map(|(_, until)| *until as u64)
     }
 
     /// Whether a range begins in old text and ends in what follows it.

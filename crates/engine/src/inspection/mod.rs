@@ -4,6 +4,7 @@ mod call;
 mod clean;
 mod content;
 mod conversation;
+mod course;
 mod hidden;
 mod joined;
 mod message;
@@ -26,7 +27,7 @@ use crate::policy::{Mode, Policy};
 use crate::presigned::Form;
 use crate::refusal::{self, Named};
 use crate::rules::Rule;
-use crate::scan::{Budget, Scanner, Stream};
+use crate::scan::{Budget, EventForm, Scanner, Stream};
 use crate::session::{Meter, Session};
 use crate::verdict::{Fault, Objection, Permit, Verdict};
 
@@ -35,6 +36,7 @@ use clean::Clean;
 pub(crate) use content::shown_name;
 pub use conversation::Conversation;
 use conversation::Said;
+use course::Course;
 use joined::Joined;
 use pieces::Held;
 
@@ -103,6 +105,9 @@ pub struct Inspection {
     /// Whether the body says that it is a form.
     is_form: bool,
     stream: Option<Stream>,
+    /// Whether the body says that it is made of events.
+    events: Option<EventForm>,
+    course: Option<Box<Course>>,
     /// What went before, and what this crossing adds to it.
     conversation: Option<(Arc<Conversation>, Box<Said>)>,
     budget: Budget,
@@ -161,6 +166,8 @@ impl Engine {
             encoding: String::new(),
             is_form: false,
             stream: None,
+            events: None,
+            course: None,
             conversation: None,
             budget: Budget::default(),
             pieces: Vec::new(),
@@ -233,6 +240,12 @@ impl Inspection {
         self.step(Step::Release(released))
     }
 
+    /// Whether the body, by what its head says, is a stream of events: those are released one by one,
+    /// and a [pause](Self::pause) decides the last.
+    pub fn events(&self) -> Option<EventForm> {
+        self.events
+    }
+
     /// Says what went before on the same connection, the same way: what this crossing says is also
     /// judged as its sequel, and remembered for the next.
     pub fn follow(&mut self, conversation: &Arc<Conversation>) {
@@ -252,13 +265,13 @@ impl Inspection {
     /// Says that the sender of a stream waits for an answer before it says more: what is held is
     /// judged as if the stream ended here, and released if it may go.
     ///
-    /// Only for raw TCP, whose two sides talk in turns. What a sender cuts by pausing within it is
+    /// Only for raw TCP, whose two sides talk in turns, and for whole events. What a sender cuts by pausing within it is
     /// judged too late to hold its first part.
     pub fn pause(&mut self, session: &Session, now: Time) -> Step {
         if self.is_stopped() {
             return Step::Stop;
         }
-        let released = self.pause_stream(now);
+        let released = self.pause_stream(session, now);
         self.settle_pieces(session, now);
         self.step(Step::Release(released))
     }
@@ -335,7 +348,7 @@ impl Inspection {
     pub fn finish(mut self, session: &Session, now: Time) -> Verdict {
         if !self.is_stopped() {
             self.judge_joined(now);
-            self.finish_stream(now);
+            self.finish_stream(session, now);
             self.judge_sequel(now);
             self.settle_pieces(session, now);
             self.end_call(session, now);

@@ -1,6 +1,7 @@
 //! Scans surfaces and streams: what the rest of the engine calls.
 
 mod budget;
+mod events;
 mod file;
 mod inflate;
 mod opaque;
@@ -17,6 +18,8 @@ use zeroize::Zeroizing;
 
 pub(crate) use budget::Budget;
 pub use budget::BudgetSpent;
+pub(crate) use events::Event;
+pub use events::EventForm;
 pub use file::{FileFinding, FileScan, FileScanner};
 pub(crate) use party::Parties;
 pub use probe::Probe;

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::events::{Cutter, Event, EventForm};
 use super::inflate::{Inflate, Opaque};
 use super::window::{self, Window};
 use super::{Budget, BudgetSpent, Scanner, Sighting};
@@ -45,6 +46,10 @@ pub(crate) struct Stream {
     raw_released: u64,
     /// Raw and decoded length after each piece: the raw bytes may go when the decoded ones may.
     marks: VecDeque<(u64, u64)>,
+    /// Of a stream of events: where they end.
+    cutter: Option<Box<Cutter>>,
+    /// No more is released than up to here: of a stream of events, the end of the last that was judged.
+    limit: u64,
 }
 
 enum Coding {
@@ -89,7 +94,47 @@ impl Stream {
             raw_in: 0,
             raw_released: 0,
             marks: VecDeque::new(),
+            cutter: None,
+            limit: u64::MAX,
         }
+    }
+
+    /// The same, of events: nothing is released but whole ones, once they are judged.
+    pub(crate) fn of_events(mut self, form: EventForm) -> Self {
+        self.cutter = Some(Box::new(Cutter::new(form)));
+        self.limit = 0;
+        self
+    }
+
+    pub(crate) fn is_of_events(&self) -> bool {
+        self.cutter.is_some()
+    }
+
+    /// The events that have become whole.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        let cutter = self.cutter.as_mut();
+        cutter.map_or_else(Vec::new, |cutter| cutter.take())
+    }
+
+    /// Where the last whole event ends.
+    pub(crate) fn whole(&self) -> u64 {
+        self.cutter.as_ref().map_or(0, |cutter| cutter.whole())
+    }
+
+    /// Bytes of whole events that are not judged.
+    pub(crate) fn undecided_bytes(&self) -> u64 {
+        self.whole().saturating_sub(self.limit)
+    }
+
+    /// Looks through the whole events that are not judged. Returns what would block.
+    pub(crate) fn look_at_events(&mut self, scanner: &Scanner, holds: Holds<'_>) -> Vec<Sighting> {
+        self.look(scanner, holds, self.whole())
+    }
+
+    /// Lets the whole events go, and tells how many raw bytes those are.
+    pub(crate) fn settle_events(&mut self) -> usize {
+        self.limit = self.whole();
+        self.release()
     }
 
     /// Takes the next raw bytes and tells how many more raw bytes, oldest first, may be released:
@@ -111,7 +156,7 @@ impl Stream {
     /// Looks through what is held, because no more is at hand just now, and tells how many more
     /// raw bytes may be released.
     pub(crate) fn lull(&mut self, scanner: &Scanner, holds: Holds<'_>) -> usize {
-        if !self.is_stalled {
+        if !self.is_stalled && !self.is_of_events() {
             let cut = self.token_start();
             let seen = self.look(scanner, holds, cut);
             self.is_stalled = !seen.is_empty();
@@ -151,6 +196,9 @@ impl Stream {
         self.append(scanner, &decoded, holds, budget, out)?;
         while self.block < self.end() {
             self.scan_block(scanner, holds, budget, out)?;
+        }
+        if let Some(cutter) = &mut self.cutter {
+            cutter.end();
         }
         Ok(())
     }
@@ -226,6 +274,9 @@ impl Stream {
         out: &mut Vec<Sighting>,
     ) -> Result<(), BudgetSpent> {
         budget.earn(decoded.len());
+        if let Some(cutter) = &mut self.cutter {
+            cutter.feed(decoded);
+        }
         for part in decoded.chunks(SLICE_BYTES) {
             self.buffer.extend_from_slice(part);
             while self.end() >= self.block + window::BLOCK_BYTES + window::OVERLAP_BYTES {
@@ -311,11 +362,12 @@ impl Stream {
             return 0;
         }
         let mut raw = self.raw_released;
+        let cleared = self.cleared.min(self.limit);
         if let Coding::Identity = self.coding {
-            raw = self.cleared;
+            raw = cleared.max(raw);
             self.marks.clear();
         }
-        while let Some(mark) = self.marks.front().filter(|mark| mark.1 <= self.cleared) {
+        while let Some(mark) = self.marks.front().filter(|mark| mark.1 <= cleared) {
             raw = mark.0;
             self.marks.pop_front();
         }

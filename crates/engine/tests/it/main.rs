@@ -6,6 +6,7 @@ mod corpus;
 mod docs;
 mod encoding;
 mod encodings;
+mod events;
 mod files;
 mod host;
 mod known;

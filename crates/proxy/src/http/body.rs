@@ -8,17 +8,19 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use ::http::HeaderMap;
+use ::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
-use carboy_engine::{Fault, Surface, SurfaceKind};
+use carboy_engine::{EventForm, Fault, Reason, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
+use carboy_wire::refusal::render_event;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::guard::{Busy, ConnectionState};
 use crate::gate::{Pass, Refused};
 use crate::limits::{
-    BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT,
+    BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT, EVENT_PAUSE,
 };
 use crate::upstream::Lease;
 
@@ -57,9 +59,22 @@ pub(crate) struct Inspected {
     state: State,
     /// Follows a gRPC body's messages, each of which is whole by itself.
     messages: Option<Messages>,
+    /// Of a stream of events: goes off when no more has come to one in doubt.
+    doubt: Option<Doubt>,
     /// Whether bytes came since the last lull.
     is_flowing: bool,
     idle: Option<Idle>,
+}
+
+/// How a stream of events is treated.
+#[derive(Default)]
+struct Doubt {
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Whether a refusal can be told in an event of its own: of a response in clear, without a length,
+    /// made of server-sent events.
+    can_tell: bool,
+    /// Whether the client has the response's head.
+    has_begun: bool,
 }
 
 /// Tells when a body has stood still for too long. Most are whole as they come, and have none.
@@ -124,6 +139,7 @@ impl Body {
         headers: &HeaderMap,
     ) -> Self {
         let inspected = Inspected {
+            doubt: Doubt::of(&from, &pass, &source, headers),
             messages: Messages::of(headers),
             from,
             source,
@@ -187,10 +203,15 @@ impl Inspected {
         .await
     }
 
-    /// Ready when the body is in, or enough of it is released.
+    /// Ready when the body is in, or enough of it is released. Of a stream of events the first is, since
+    /// the next may take long.
     fn poll_primed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         loop {
-            if self.state != State::Open || self.released_bytes >= BODY_PRIME_BYTES_MAX {
+            let enough = match self.doubt {
+                Some(_) => 1,
+                None => BODY_PRIME_BYTES_MAX,
+            };
+            if self.state != State::Open || self.released_bytes >= enough {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_take(cx)).map_err(|error| error.0)?;
@@ -220,12 +241,15 @@ impl Inspected {
         if let Some(idle) = &mut self.idle {
             idle.last = Instant::now();
         }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.alarm = None;
+        }
         let taken = match next {
             Some(Ok(frame)) => self.take(frame),
             Some(Err(error)) => Err(self.pass.end_with(self.source.fault(&error))),
             None => self.finish(),
         };
-        Poll::Ready(taken.map_err(|refused| self.break_off(refused)))
+        Poll::Ready(taken.or_else(|refused| self.stop(refused)))
     }
 
     /// Lets go of what may go before waiting for more.
@@ -233,7 +257,14 @@ impl Inspected {
         if !std::mem::take(&mut self.is_flowing) || self.held_bytes == 0 {
             return self.poll_idle(cx);
         }
+        if let Some(doubt) = &mut self.doubt
+            && !doubt.is_over(cx)
+        {
+            self.is_flowing = true;
+            return self.poll_idle(cx);
+        }
         let looked = match &self.messages {
+            _ if self.doubt.is_some() => self.pass.pause(),
             Some(messages) if messages.is_between() => self.pass.pause(),
             Some(_) | None => self.pass.lull(),
         };
@@ -243,8 +274,20 @@ impl Inspected {
                 self.release(released);
                 Poll::Ready(Ok(()))
             }
-            Err(refused) => Poll::Ready(Err(self.break_off(refused))),
+            Err(refused) => Poll::Ready(self.stop(refused)),
         }
+    }
+
+    /// Breaks the body off, in words where they can be told from its content.
+    fn stop(&mut self, refused: Refused) -> Result<(), BodyError> {
+        let words = self.doubt.as_ref().and_then(|doubt| doubt.words(&refused));
+        let error = self.break_off(refused);
+        let Some(words) = words else {
+            return Err(error);
+        };
+        self.released_bytes = words.len();
+        self.held.push_back(words);
+        Ok(())
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
@@ -334,6 +377,9 @@ impl Inspected {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.has_begun = true;
+        }
         loop {
             if let Some(bytes) = self.pop_released() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -368,6 +414,42 @@ impl Inspected {
             None => hint.set_lower(waiting),
         }
         hint
+    }
+}
+
+impl Doubt {
+    fn of(from: &Incoming, pass: &Pass, source: &Source, headers: &HeaderMap) -> Option<Self> {
+        let form = pass.events()?;
+        let can_tell = form == EventForm::Sent
+            && matches!(source, Source::Upstream(_))
+            && from.size_hint().exact().is_none()
+            && !headers.contains_key(CONTENT_ENCODING);
+        Some(Self {
+            can_tell,
+            ..Self::default()
+        })
+    }
+
+    /// Whether no more has come for [`EVENT_PAUSE`].
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(sleep(EVENT_PAUSE)));
+        let is_over = alarm.as_mut().poll(cx).is_ready();
+        if is_over {
+            self.alarm = None;
+        }
+        is_over
+    }
+
+    /// The last event of a refused stream. What broke off by itself is broken off.
+    fn words(&self, refused: &Refused) -> Option<Bytes> {
+        let is_refused = !matches!(
+            refused.refusal.reason,
+            Reason::Upstream | Reason::UpstreamTimeout | Reason::Dropped
+        );
+        let can_tell = self.can_tell && self.has_begun && is_refused;
+        can_tell.then(|| render_event(&refused.refusal, &refused.id.to_string()))
     }
 }
 

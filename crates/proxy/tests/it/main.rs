@@ -29,6 +29,7 @@ mod reader;
 mod redact;
 mod reverse;
 mod socks;
+mod streaming;
 mod streams;
 mod support;
 mod tcp;

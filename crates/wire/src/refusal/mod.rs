@@ -143,6 +143,31 @@ fn mark(headers: &mut HeaderMap, refusal: &Refusal, crossing: &str) {
     }
 }
 
+/// The last of a stream of server-sent events whose rest was refused. Beside the fields of every refusal
+/// it has an `error` with a `type` and a `message`, which is what clients of models show.
+pub fn render_event(refusal: &Refusal, crossing: &str) -> Bytes {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        r#type: &'static str,
+        message: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Event<'a> {
+        error: Told<'a>,
+        #[serde(flatten)]
+        body: RefusalBody<'a>,
+    }
+    let event = Event {
+        error: Told {
+            r#type: refusal.reason.as_str(),
+            message: &refusal.message,
+        },
+        body: RefusalBody::new(refusal, crossing),
+    };
+    let json = serde_json::to_string(&event).expect("an event of strings and numbers is JSON");
+    format!("event: error\ndata: {json}\n\n").into()
+}
+
 /// [`render`] as the bytes of an HTTP/1.1 answer that ends its connection, for a client whose
 /// request cannot be parsed.
 pub fn render_http1(refusal: &Refusal, crossing: &str) -> Vec<u8> {
