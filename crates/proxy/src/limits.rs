@@ -112,7 +112,7 @@ pub const WS_HOLD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a WebSocket may be without a frame. Peers ping each other much more often; what is silent
 /// for half a day has lost its peer.
-pub const WS_IDLE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+pub const WS_IDLE_TIMEOUT: Duration = Duration::from_secs(43_200);
 
 /// How long a WebSocket's peer may take to answer a close frame, or to read one.
 pub const WS_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -176,7 +176,7 @@ const PARTS: &[Part] = &[
         ],
     },
     Part {
-        title: "WebSocket",
+        title: "WebSocket and streams of events",
         limits: &[
             (
                 LIMITS,
@@ -195,6 +195,7 @@ const PARTS: &[Part] = &[
                 "the connection is closed without it",
             ),
             (LIMITS, "WS_PINGS_MAX", "the oldest is forgotten"),
+            (LIMITS, "EVENT_PAUSE", "what is held is refused or released"),
         ],
     },
     Part {
