@@ -61,10 +61,10 @@ pub const H2_STREAMS_MAX: u32 = 128;
 
 /// The bytes that one h2 stream's upstream may send unread. What the engine holds of a body
 /// ([`BODY_HOLD_BYTES_MAX`]) has been read; this is one fast read beside it.
-pub const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+pub const H2_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// The same for all streams of one upstream connection.
-pub const H2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
 /// How often a silent h2 peer is asked whether it is there.
 pub const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
