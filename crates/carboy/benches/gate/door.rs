@@ -61,6 +61,16 @@ impl Door {
         })
     }
 
+    /// A request for what the origin has at `/PATH`.
+    pub(crate) fn request_path(&self, path: &str) -> Vec<u8> {
+        let Self { prefix, host, .. } = self;
+        format!(
+            "GET {prefix}/{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench/1\r\n\
+             Accept: */*\r\nAccept-Encoding: gzip\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
     /// A request for `size` bytes; `upload` says that a body of that many follows.
     pub(crate) fn request(&self, size: usize, upload: Option<usize>) -> Vec<u8> {
         let Self { prefix, host, .. } = self;

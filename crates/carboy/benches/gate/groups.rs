@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 
 use crate::door::Door;
+use crate::http2::http2;
 use crate::load::{Stretch, connect_once, exchange, median, stretch, transfer};
 use crate::origin;
 use crate::subject::{Bench, Gate, HOST, PASS_HOST};
@@ -15,8 +16,10 @@ use crate::table::Table;
 type Group = fn(&mut Table) -> Result<()>;
 
 /// All groups by name, in the order in which they run.
-pub(crate) const ALL: [(&str, Group); 5] = [
+pub(crate) const ALL: &[(&str, Group)] = &[
     ("http", http),
+    ("http2", http2),
+    ("gzip", gzip),
     ("connect", connections),
     ("gib", gib),
     ("memory", memory),
@@ -24,9 +27,9 @@ pub(crate) const ALL: [(&str, Group); 5] = [
 ];
 
 /// How often client and gate take turns with the baseline; the medians count.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 /// How long one stretch of load is.
-const STRETCH: Duration = Duration::from_millis(1500);
+pub(crate) const STRETCH: Duration = Duration::from_millis(1500);
 /// New connections measured, each way.
 const CONNECTIONS: usize = 150;
 /// Idle connections whose memory is measured.
@@ -96,7 +99,7 @@ impl Stage {
     }
 }
 
-fn block_on<F: Future>(future: F) -> Result<F::Output> {
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -249,6 +252,47 @@ fn gib(table: &mut Table) -> Result<()> {
         table.add(&what, "64 MiB", &mebibytes(peak), "none", "absolute");
     }
     Ok(())
+}
+
+/// Answers in gzip, which the gate unpacks to look at, and passes on as they were.
+fn gzip(table: &mut Table) -> Result<()> {
+    let stage = Stage::set()?;
+    let time = |door: &Door| -> Result<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            times.push(block_on(unpacked(door))??);
+        }
+        median(&mut times).context("nothing was measured")
+    };
+    let direct = time(&stage.direct_tls)?;
+    let gate = time(&stage.intercepted)?;
+    let speed = |time: Duration| {
+        let bytes = (origin::GZIP_BYTES * GZIP_ANSWERS) as f64;
+        format!("{:.0} MB/s", bytes / 1e6 / time.as_secs_f64())
+    };
+    table.add(
+        "gzip down, intercepted: unpacked bytes",
+        "none set",
+        &speed(gate),
+        &speed(direct),
+        &format!("{:.2} of direct", direct.as_secs_f64() / gate.as_secs_f64()),
+    );
+    Ok(())
+}
+
+/// Answers in gzip that one measure takes.
+const GZIP_ANSWERS: usize = 8;
+
+/// The time that they take.
+async fn unpacked(door: &Door) -> Result<Duration> {
+    let mut stream = door.open().await?;
+    let mut buffer = Vec::with_capacity(256 * 1024);
+    let request = door.request_path("gzip");
+    let start = Instant::now();
+    for _ in 0..GZIP_ANSWERS {
+        exchange(&mut *stream, &request, &mut buffer).await?;
+    }
+    Ok(start.elapsed())
 }
 
 fn memory(table: &mut Table) -> Result<()> {

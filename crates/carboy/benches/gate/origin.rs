@@ -1,10 +1,13 @@
 //! An origin that does as little as it can: HTTP/1.1, keep-alive, in clear or over TLS.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -15,7 +18,7 @@ use crate::load::{content_length, head_end};
 /// One piece of a long body.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Starts an origin on a thread of its own. `/N` answers with N bytes; a request's body is read
+/// Starts an origin on a thread of its own. `/N` answers with N bytes, `/gzip` with [`gzip`]; a request's body is read
 /// to its end. It lives as long as the process.
 pub(crate) fn start(tls: Option<Arc<ServerConfig>>) -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -59,7 +62,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<()> {
                 return Ok(());
             }
         };
-        let size = asked_size(&buffer[..end])?;
+        let asked = Asked::of(&buffer[..end])?;
         let mut body = content_length(&buffer[..end]).unwrap_or(0);
         let held = (buffer.len() - end) as u64;
         buffer.drain(..end + held.min(body) as usize);
@@ -70,16 +73,42 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<()> {
             buffer.drain(..read.min(body) as usize);
             body -= read.min(body);
         }
-        answer(&mut stream, size).await?;
+        match asked {
+            Asked::Bytes(size) => answer(&mut stream, size).await?,
+            Asked::Gzip => answer_gzip(&mut stream).await?,
+        }
     }
 }
 
-fn asked_size(head: &[u8]) -> Result<usize> {
-    let line = std::str::from_utf8(head)?
-        .split(' ')
-        .nth(1)
-        .context("a target")?;
-    Ok(line.rsplit('/').next().unwrap_or_default().parse()?)
+enum Asked {
+    Bytes(usize),
+    Gzip,
+}
+
+impl Asked {
+    fn of(head: &[u8]) -> Result<Self> {
+        let line = std::str::from_utf8(head)?
+            .split(' ')
+            .nth(1)
+            .context("a target")?;
+        match line.rsplit('/').next().unwrap_or_default() {
+            "gzip" => Ok(Self::Gzip),
+            size => Ok(Self::Bytes(size.parse()?)),
+        }
+    }
+}
+
+async fn answer_gzip<S: AsyncWrite + Unpin>(stream: &mut S) -> Result<()> {
+    let packed = gzip();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-encoding: gzip\r\n\
+         content-length: {}\r\n\r\n",
+        packed.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(packed).await?;
+    stream.flush().await?;
+    Ok(())
 }
 
 async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, size: usize) -> Result<()> {
@@ -97,6 +126,21 @@ async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, size: usize) -> Result<()
     }
     stream.flush().await?;
     Ok(())
+}
+
+/// The text that [`gzip`] unpacks to.
+pub(crate) const GZIP_BYTES: usize = 16 * PIECE_BYTES;
+
+/// Ordinary text in gzip.
+fn gzip() -> &'static [u8] {
+    static GZIP: OnceLock<Vec<u8>> = OnceLock::new();
+    GZIP.get_or_init(|| {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+        for _ in 0..GZIP_BYTES / PIECE_BYTES {
+            packer.write_all(text()).expect("memory takes all");
+        }
+        packer.finish().expect("memory takes all")
+    })
 }
 
 /// Ordinary text, one piece long: words of a page that an agent might read or send.
