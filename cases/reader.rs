@@ -21,6 +21,9 @@ struct CaseFile {
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "no crate's adapters need all of it")]
 pub(crate) struct Case {
+    /// The file it is in, below `cases`.
+    #[serde(skip)]
+    pub(crate) file: String,
     pub(crate) name: String,
     #[serde(default = "balanced")]
     pub(crate) policy: String,
@@ -81,7 +84,16 @@ pub(crate) fn all() -> Vec<Case> {
         .collect();
     paths.retain(|path| path.extension().is_some_and(|own| own == "yaml"));
     paths.sort();
-    paths.iter().flat_map(|path| read(path)).collect()
+    let read = |path: &PathBuf| {
+        let file = path.strip_prefix(&dir).expect("it was listed there");
+        let file = file.display().to_string();
+        let cases = read(path).into_iter();
+        cases.map(move |case| Case {
+            file: file.clone(),
+            ..case
+        })
+    };
+    paths.iter().flat_map(read).collect()
 }
 
 fn read(path: &Path) -> Vec<Case> {
