@@ -311,11 +311,15 @@ impl Gate {
         let _ = self.own.set(addresses);
     }
 
-    /// Whether a permit leads back to the gate.
+    /// Whether a permit leads back to the gate, by itself or by a proxy's address.
     pub(crate) fn is_own(&self, permit: &Permit) -> bool {
         let own = self.own.get().map(Vec::as_slice).unwrap_or_default();
+        let proxy = permit.proxy().and_then(|proxy| match proxy.host() {
+            Host::Addr(address) => Some(SocketAddr::new(*address, proxy.port())),
+            Host::Name(_) => None,
+        });
         let leads_to = |listener: &SocketAddr| {
-            permit.addresses().iter().any(|address| {
+            permit.addresses().iter().chain(&proxy).any(|address| {
                 let anywhere = listener.ip().is_unspecified() && address.ip().is_loopback();
                 address.port() == listener.port() && (anywhere || address.ip() == listener.ip())
             })

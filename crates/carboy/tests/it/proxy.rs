@@ -23,6 +23,7 @@ impl Proxy {
             .carboy()
             .args(["proxy", "--listen", "127.0.0.1:0"])
             .args(options)
+            .env("OUTER_LOGIN", "user:a word of its own")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -204,18 +205,42 @@ fn a_reverse_proxy_stands_for_the_far_end() {
 fn one_proxy_leads_through_another() {
     let place = Place::new(Who::Me);
     let world = World::over_http(&place.path(""));
-    let outer = Proxy::start(&place, &world.options(&place));
-    let mut options = world.options(&place);
-    options.extend(["--upstream-proxy".to_owned(), outer.url.clone()]);
+    let with = |more: &[&str]| {
+        let mut options = world.options(&place);
+        options.extend(more.iter().map(|own| (*own).to_owned()));
+        options
+    };
+    let outer = Proxy::start(&place, &with(&["--login", "OUTER_LOGIN"]));
+    let mut options = with(&["--upstream-proxy", &outer.url]);
+    let stranger = Proxy::start(&place, &options);
+    let output = stranger.curl(&[&world.url("/hello")]);
+    let answer = stdout(&output);
+    assert!(answer.contains("wants another login (407)"), "{answer}");
+    drop(stranger);
+    options = with(&[
+        "--upstream-proxy",
+        &outer.url,
+        "--upstream-proxy-login",
+        "OUTER_LOGIN",
+    ]);
     let inner = Proxy::start(&place, &options);
     let output = inner.curl(&[&world.url("/hello")]);
     assert_eq!(stdout(&output), "hello from outside", "{}", stderr(&output));
-    for proxy in [inner, outer] {
+    for (proxy, counts) in [
+        (inner, "2 crossings, 0 refused"),
+        (outer, "3 crossings, 1 refused"),
+    ] {
         let told = stderr(&proxy.end(Signal::SIGTERM));
-        assert!(told.contains("2 crossings, 0 refused"), "{told}");
+        assert!(told.contains(counts), "{told}");
+        assert!(!told.contains("a word of its own"), "{told}");
     }
 
-    options.extend(["--upstream-proxy-login", "NOT_SET"].map(str::to_owned));
+    options = with(&[
+        "--upstream-proxy",
+        "http://127.0.0.1:1",
+        "--upstream-proxy-login",
+        "NOT_SET",
+    ]);
     let mut command = place.carboy();
     command.args(["proxy", "--listen", "127.0.0.1:0"]);
     let output = command.args(&options).output().unwrap();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{Upstream, interleaved, race};
-use crate::limits::{CONNECT_TOTAL_TIMEOUT, PROXY_ANSWER_BYTES_MAX, RESPONSE_HEAD_TIMEOUT};
+use crate::limits::{CONNECT_TOTAL_TIMEOUT, PROXY_ANSWER_BYTES_MAX};
 
 impl Upstream {
     /// A connection to the proxy.
@@ -45,7 +45,7 @@ impl Upstream {
             stream.write_all(&request).await?;
             answer(&mut stream).await
         };
-        match timeout(RESPONSE_HEAD_TIMEOUT, asking).await {
+        match timeout(CONNECT_TOTAL_TIMEOUT, asking).await {
             Ok(Ok(200..=299)) => Ok(stream),
             Ok(Ok(407)) => Err(wants_login()),
             Ok(Ok(status)) => Err(broken(&format!("answered CONNECT with {status}"))),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use carboy_engine::{Engine, Policy};
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
@@ -193,4 +194,21 @@ async fn what_the_proxy_refuses_is_told_as_its_own_fault() {
                 .all(|it| it == "upstream")
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_is_not_its_own_proxy() {
+    let stand = Stand::open("version: 1\n").await;
+    let policy = format!(
+        "version: 1\negress:\n  private: ['127.0.0.0/8']\n  proxy: {{url: 'http://{}'}}\n",
+        stand.address
+    );
+    let policy = Policy::parse(&policy, "test.yaml").unwrap();
+    stand.gate.reload(Arc::new(Engine::new(policy, [1; 32])));
+    let response = stand.get("http://other.example/").await;
+    assert_eq!(status(&response), 501, "{response}");
+    assert_eq!(
+        stand.finish().await.lines(),
+        ["http-request block unsupported"]
+    );
 }
