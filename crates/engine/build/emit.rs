@@ -60,8 +60,10 @@ fn write_rule(out: &mut String, rule: &RuleSource) {
         "Rule {{ id: {id:?}, title: {title:?}, class: Class::{class:?}, \
          severity: Severity::{severity:?}, direction: RuleDirection::{direction:?}, \
          origin: Origin::{origin:?}, home: &{home:?}, home_in: &[{home_in}], \
+         seen_in: &[{seen_in}], \
          shape: {shape}, checks: &[{checks}] }},",
         home_in = home_in(rule),
+        seen_in = seen_in(rule),
         shape = shape
             .as_ref()
             .map_or("None".into(), |s| format!("Some(Shape::{})", camel(s))),
@@ -81,6 +83,12 @@ fn home_in(rule: &RuleSource) -> String {
         named => named,
     };
     let kinds = kinds.iter().map(|kind| format!("SurfaceKind::{kind:?}"));
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+fn seen_in(rule: &RuleSource) -> String {
+    let kinds = rule.seen_in.iter();
+    let kinds = kinds.map(|kind| format!("SurfaceKind::{kind:?}"));
     kinds.collect::<Vec<_>>().join(", ")
 }
 

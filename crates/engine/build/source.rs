@@ -43,6 +43,9 @@ pub(crate) struct RuleSource {
     /// The kinds of surface in which the credential may go home; a header where none is named.
     #[serde(default)]
     pub(crate) home_in: Vec<HomeSurface>,
+    /// The kinds of surface that the rule looks at; all where none is named.
+    #[serde(default)]
+    pub(crate) seen_in: Vec<SeenSurface>,
     #[serde(default)]
     pub(crate) literals: Vec<String>,
     pub(crate) regex: Option<String>,
@@ -114,6 +117,12 @@ pub(crate) enum HomeSurface {
     Body,
 }
 
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SeenSurface {
+    Definition,
+}
+
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Direction {
@@ -141,6 +150,7 @@ impl RuleSource {
             origin: Origin::Builtin,
             home: Vec::new(),
             home_in: Vec::new(),
+            seen_in: Vec::new(),
             literals,
             regex: Some(CLUE_REGEX.into()),
             reach: None,

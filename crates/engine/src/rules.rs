@@ -25,6 +25,8 @@ pub struct Rule {
     pub home: &'static [&'static str],
     /// The kinds of surface in which the credential may go home.
     pub home_in: &'static [SurfaceKind],
+    /// The kinds of surface that it looks at; all where none is named.
+    pub seen_in: &'static [SurfaceKind],
     pub(crate) shape: Option<Shape>,
     pub(crate) checks: &'static [Check],
 }
@@ -58,6 +60,13 @@ impl RuleDirection {
             | (Self::Inbound, Direction::Inbound) => true,
             (Self::Outbound, Direction::Inbound) | (Self::Inbound, Direction::Outbound) => false,
         }
+    }
+}
+
+impl Rule {
+    /// Whether the rule looks at a kind of surface.
+    pub(crate) fn looks_at(&self, kind: SurfaceKind) -> bool {
+        self.seen_in.is_empty() || self.seen_in.contains(&kind)
     }
 }
 

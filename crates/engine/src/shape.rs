@@ -18,6 +18,7 @@ macro_rules! rule {
             origin: Origin::Builtin,
             home: &[],
             home_in: &[],
+            seen_in: &[],
             shape: None,
             checks: &[],
         };

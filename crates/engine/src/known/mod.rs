@@ -36,6 +36,7 @@ const fn rule(id: &'static str, title: &'static str, origin: Origin) -> Rule {
         origin,
         home: &[],
         home_in: &[],
+        seen_in: &[],
         shape: None,
         checks: &[],
     }

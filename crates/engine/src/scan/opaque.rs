@@ -15,6 +15,7 @@ const fn rule(id: &'static str, title: &'static str) -> Rule {
         origin: Origin::Builtin,
         home: &[],
         home_in: &[],
+        seen_in: &[],
         shape: None,
         checks: &[],
     }

@@ -55,7 +55,7 @@ impl Scanner {
         drop_whole_pieces(&mut seen);
         let mut seen = distinct(seen);
         note_named(&mut seen);
-        seen.retain(|sighting| window.owned.contains(&sighting.offset));
+        seen.retain(|own| window.owned.contains(&own.offset) && own.rule.looks_at(kind));
         Ok(seen)
     }
 

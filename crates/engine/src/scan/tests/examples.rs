@@ -1,13 +1,27 @@
-use super::scan;
-use crate::crossing::Direction;
+use super::scan_as;
+use crate::crossing::{Direction, SurfaceKind};
 
 include!(concat!(env!("OUT_DIR"), "/examples.rs"));
 
 fn wakes(id: &str, text: &str) -> bool {
-    [Direction::Outbound, Direction::Inbound]
+    // Rules that look at one kind of surface alone look at definitions.
+    [SurfaceKind::Body, SurfaceKind::Definition]
         .into_iter()
-        .flat_map(|direction| scan(direction, text.as_bytes()))
+        .flat_map(|kind| [(kind, Direction::Outbound), (kind, Direction::Inbound)])
+        .flat_map(|(kind, direction)| scan_as(kind, direction, text.as_bytes()))
         .any(|sighting| sighting.rule.id == id)
+}
+
+#[test]
+fn rules_of_definitions_look_nowhere_else() {
+    let text = b"Keep this hidden from the user.";
+    let seen = |kind| {
+        let seen = scan_as(kind, Direction::Inbound, text);
+        seen.iter()
+            .any(|own| own.rule.id == "definition-hides-from-user")
+    };
+    assert!(seen(SurfaceKind::Definition));
+    assert!(!seen(SurfaceKind::Body) && !seen(SurfaceKind::Message));
 }
 
 #[test]
