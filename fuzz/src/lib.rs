@@ -8,6 +8,7 @@ mod http;
 mod mcp;
 mod peek;
 mod views;
+mod websocket;
 
 pub use engine::{policy_file, views};
 pub use http::{http_head, url_target};
@@ -16,3 +17,4 @@ pub use peek::{client_hello, dns_message, socks};
 pub use views::{
     alphabets, base85, compressed, escapes, hidden, literals, mail, numbers, radix, spellings, wide,
 };
+pub use websocket::ws_frames;

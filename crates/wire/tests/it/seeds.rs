@@ -48,6 +48,11 @@ fn mcp_message() {
 }
 
 #[test]
+fn ws_frames() {
+    over_seeds("ws_frames", invariants::ws_frames);
+}
+
+#[test]
 fn views() {
     over_seeds("views", invariants::views);
 }
