@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::door::Door;
 use crate::http2::http2;
+use crate::live::{listen, talk};
 use crate::load::{Stretch, connect_once, exchange, median, stretch, transfer};
 use crate::origin;
 use crate::subject::{Bench, Gate, HOST, PASS_HOST};
@@ -24,6 +25,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("gib", gib),
     ("memory", memory),
     ("start", start),
+    ("live", live),
 ];
 
 /// How often client and gate take turns with the baseline; the medians count.
@@ -34,6 +36,10 @@ pub(crate) const STRETCH: Duration = Duration::from_millis(1500);
 const CONNECTIONS: usize = 150;
 /// Idle connections whose memory is measured.
 const IDLE_CONNECTIONS: u64 = 200;
+/// Events of one stream.
+const EVENTS: usize = 500;
+/// The pause before each, where they do not come at once.
+const EVENT_GAP: Duration = Duration::from_millis(2);
 /// Starts of a program measured, each way.
 const STARTS: usize = 25;
 const GIB: usize = 1 << 30;
@@ -326,6 +332,48 @@ async fn idle_connection(door: &Door) -> Result<Box<dyn crate::door::Stream>> {
     let mut stream = door.open().await?;
     exchange(&mut *stream, &door.request(100, None), &mut Vec::new()).await?;
     Ok(stream)
+}
+
+/// Connections that stay: WebSockets that echo, and streams of events.
+fn live(table: &mut Table) -> Result<()> {
+    let stage = Stage::set()?;
+    for (connections, what) in [
+        (16, "WebSocket echo, 16 connections"),
+        (1, "WebSocket echo, 1 connection, p50"),
+    ] {
+        let past = block_on(talk(&stage.direct, connections, STRETCH))??;
+        let through = block_on(talk(&stage.forward, connections, STRETCH))??;
+        let goal = (connections == 1).then_some("none set");
+        add_stretches(table, what, goal, through, past);
+    }
+    for (pause, what) in [
+        (Duration::ZERO, "server-sent events, one after the other"),
+        (EVENT_GAP, "server-sent event, 2 ms after the last, p50"),
+    ] {
+        let past = block_on(listen(&stage.direct, EVENTS, pause))??;
+        let through = block_on(listen(&stage.forward, EVENTS, pause))??;
+        let goal = (!pause.is_zero()).then_some("+200 us");
+        add_stretches(table, what, goal, through, past);
+    }
+    Ok(())
+}
+
+/// Adds how many there were a second; or where there is a goal for it, how long one took.
+fn add_stretches(
+    table: &mut Table,
+    what: &str,
+    goal: Option<&str>,
+    through: Stretch,
+    past: Stretch,
+) {
+    let Some(goal) = goal else {
+        let rate = |stretch: Stretch| format!("{:.0}/s", stretch.per_second);
+        let share = format!("{:.2} of direct", through.per_second / past.per_second);
+        return table.add(what, "none set", &rate(through), &rate(past), &share);
+    };
+    let added = format!("+{}", micros(through.p50.saturating_sub(past.p50)));
+    let (through, past) = (micros(through.p50), micros(past.p50));
+    table.add(what, goal, &through, &past, &added);
 }
 
 fn start(table: &mut Table) -> Result<()> {

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flate2::Compression;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::live;
 use crate::load::{content_length, head_end};
 
 /// One piece of a long body.
@@ -62,6 +64,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<()> {
                 return Ok(());
             }
         };
+        if let Some((count, pause)) = asked_events(&buffer[..end]) {
+            buffer.drain(..end);
+            live::say_events(&mut stream, count, pause).await?;
+            continue;
+        }
+        if buffer[..end].windows(8).any(|word| word == b"/socket ") {
+            let head = buffer[..end].to_vec();
+            return live::echo(&mut stream, &head, buffer).await;
+        }
         let asked = Asked::of(&buffer[..end])?;
         let mut body = content_length(&buffer[..end]).unwrap_or(0);
         let held = (buffer.len() - end) as u64;
@@ -109,6 +120,17 @@ async fn answer_gzip<S: AsyncWrite + Unpin>(stream: &mut S) -> Result<()> {
     stream.write_all(packed).await?;
     stream.flush().await?;
     Ok(())
+}
+
+/// How many events a path `/events/COUNT/MILLISECONDS` asks for, and the pause before each.
+fn asked_events(head: &[u8]) -> Option<(usize, Duration)> {
+    let path = std::str::from_utf8(head).ok()?.split(' ').nth(1)?;
+    let (_, rest) = path.split_once("/events/")?;
+    let (count, pause) = rest.split_once('/')?;
+    Some((
+        count.parse().ok()?,
+        Duration::from_millis(pause.parse().ok()?),
+    ))
 }
 
 async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, size: usize) -> Result<()> {
