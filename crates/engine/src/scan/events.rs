@@ -53,7 +53,7 @@ impl EventForm {
         if is(&"text/event-stream") {
             return Some(Self::Sent);
         }
-        LINES.iter().any(|own| is(&own)).then_some(Self::Lines)
+        LINES.iter().any(is).then_some(Self::Lines)
     }
 }
 

@@ -28,7 +28,7 @@ struct Bench {
 
 impl Bench {
     fn new(policy: &str) -> Self {
-        let policy = Policy::parse(policy, "test").unwrap();
+        let policy = Policy::parse(policy, "test").expect("a policy");
         let mut known = Known::default();
         assert!(known.add("PASSPHRASE", PASSPHRASE.as_bytes(), Asked::ByName));
         Self {
@@ -36,7 +36,7 @@ impl Bench {
             session: Session::default(),
             target: Target {
                 scheme: Scheme::Https,
-                host: Host::parse("api.example.com").unwrap(),
+                host: Host::parse("api.example.com").expect("a host"),
                 port: 443,
             },
         }
@@ -73,7 +73,7 @@ impl Bench {
             surface.bytes = redacted;
         }
         let _ = inspection.push(surface, &self.session, NOW);
-        let crossed = redacted.map(|bytes| String::from_utf8(bytes).unwrap());
+        let crossed = redacted.map(|bytes| String::from_utf8(bytes).expect("text"));
         (crossed, inspection.finish(&self.session, NOW))
     }
 }
@@ -151,7 +151,7 @@ fn the_same_value_has_the_same_number_all_session_long() {
     for (token, number) in [(TOKEN, 1), (OTHER, 2), (TOKEN, 1)] {
         let (crossed, _) = bench.cross("", BODY, &token.concat());
         assert_eq!(
-            crossed.unwrap(),
+            crossed.expect("it was redacted"),
             format!("<carboy:gitlab-token:{number}>"),
             "{token:?}"
         );
@@ -197,7 +197,8 @@ fn a_credential_at_home_stays() {
 
 #[test]
 fn only_values_can_be_redacted() {
-    let error = Policy::parse("version: 1\ninspect: {injection: redact}\n", "test").unwrap_err();
+    let error =
+        Policy::parse("version: 1\ninspect: {injection: redact}\n", "test").expect_err("no policy");
     let shown = error.to_string();
     assert!(shown.contains("test:2:22"), "{shown}");
 }

@@ -72,7 +72,7 @@ async fn post(
     let sent = remote.send(call, on.into()).await;
     let answer = sent.inspect_err(|_| talk.give_up(&bytes))?;
     if let Some(session) = answer.head.headers.get(SESSION) {
-        let key = Key::Session(session.as_bytes().into());
+        let key = Key::Named(session.as_bytes().into());
         front.sessions.lock().keep(key, Arc::clone(&talk));
     }
     link.hear(answer, judged.back).await

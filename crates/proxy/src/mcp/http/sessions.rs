@@ -16,7 +16,7 @@ pub(super) const SESSION: &str = "mcp-session-id";
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// The session's id.
-    Session(Box<[u8]>),
+    Named(Box<[u8]>),
     /// The path and query to which the messages of one stream of events are posted.
     Endpoint(Box<str>),
 }
@@ -33,7 +33,7 @@ impl Key {
     /// What a request's head says of its session.
     pub(super) fn of(head: &request::Parts) -> Option<Self> {
         let session = head.headers.get(SESSION)?;
-        Some(Self::Session(session.as_bytes().into()))
+        Some(Self::Named(session.as_bytes().into()))
     }
 }
 
