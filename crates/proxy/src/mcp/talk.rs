@@ -9,7 +9,7 @@ use carboy_engine::{
 };
 use carboy_wire::mcp::{
     Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending,
-    TOOLS_LIST, Tool, list_tools, refused, surfaces,
+    TOOLS_LIST, Tool, list_tools, redacted, refused, surfaces,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -285,16 +285,16 @@ impl Talk {
         let raw = message.node.raw;
         match &message.kind {
             Kind::Request { id, method } => match self.ask(message, id, method, None) {
-                Ok(()) => reply.pass(raw),
+                Ok(redacted) => reply.pass(redacted.as_deref().unwrap_or(raw)),
                 Err(refused) => reply.back.push(answer(Some(id), &refused)),
             },
             Kind::Notification { method } => {
                 let passed = self.pass_on(CrossingKind::McpRequest, message, method.known, None);
-                if passed.is_ok() {
+                if let Ok(redacted) = passed {
                     if let Some(id) = message.cancels() {
                         self.by_client.lock().cancel(&id);
                     }
-                    reply.pass(raw);
+                    reply.pass(redacted.as_deref().unwrap_or(raw));
                 }
             }
             Kind::Result { id } | Kind::Error { id: Some(id) } => {
@@ -303,31 +303,32 @@ impl Talk {
                 let method = asked.flatten();
                 let passed = self.pass_on(CrossingKind::McpRequest, message, method, objection);
                 match (passed, asked) {
-                    (Ok(()), _) => reply.pass(raw),
+                    (Ok(redacted), _) => reply.pass(redacted.as_deref().unwrap_or(raw)),
                     // The server must not wait for what will not come.
                     (Err(refused), Some(_)) => reply.pass_bytes(answer(Some(id), &refused)),
                     (Err(_), None) => {}
                 }
             }
             Kind::Error { id: None } => {
-                if let Ok(()) = self.pass_on(CrossingKind::McpRequest, message, None, None) {
-                    reply.pass(raw);
+                let passed = self.pass_on(CrossingKind::McpRequest, message, None, None);
+                if let Ok(redacted) = passed {
+                    reply.pass(redacted.as_deref().unwrap_or(raw));
                 }
             }
         }
     }
 
-    /// Judges a request and remembers it.
+    /// Judges a request and remembers it. Returns it anew where the policy had some of it replaced.
     fn ask(
         &self,
         message: &Message<'_>,
         id: &Id,
         method: &Method<'_>,
         own: Option<oneshot::Sender<Option<Box<str>>>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<String>, Refused> {
         let kind = CrossingKind::McpRequest;
         let mut pass = self.server.gate.open(self.crossing(kind, method.known))?;
-        see(&mut pass, message, None)?;
+        let redacted = see(&mut pass, message, None)?;
         let call = message.call();
         let free = self.by_client.lock().check(id);
         let objection = call.and_then(|call| self.server.catalogue.lock().judge_call(call.tool));
@@ -347,7 +348,7 @@ impl Talk {
         // Nobody else asks between the check and this: a client's messages come one by one, and
         // the gate's own ids are its own.
         let _ = self.by_client.lock().ask(id.clone(), asking);
-        Ok(())
+        Ok(redacted)
     }
 
     fn client_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
@@ -426,7 +427,7 @@ impl Talk {
                 self.server_answers(message, id, heard, reply);
             }
             Kind::Error { id: None } => {
-                if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, None) {
+                if let Ok(_) = self.pass_on(CrossingKind::McpResponse, message, None, None) {
                     reply.pass(raw);
                 }
             }
@@ -459,7 +460,7 @@ impl Talk {
         let Some(mut asking) = asking else {
             let is_again = heard == Heard::Again && self.has_answered(id, print);
             let objection = (!is_again).then_some(Objection::Unsolicited);
-            if let Ok(()) = self.pass_on(CrossingKind::McpResponse, message, None, objection) {
+            if let Ok(_) = self.pass_on(CrossingKind::McpResponse, message, None, objection) {
                 reply.pass(raw);
             }
             return;
@@ -533,20 +534,22 @@ impl Talk {
 }
 
 impl Talk {
-    /// Judges a message that nothing need be remembered of.
+    /// Judges a message that nothing need be remembered of. Returns it anew where the policy had some
+    /// of it replaced.
     fn pass_on(
         &self,
         kind: CrossingKind,
         message: &Message<'_>,
         method: Option<&'static str>,
         objection: Option<Objection>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<String>, Refused> {
         let mut pass = self.server.gate.open(self.crossing(kind, method))?;
-        see(&mut pass, message, None)?;
+        let redacted = see(&mut pass, message, None)?;
         if let Some(objection) = objection {
             pass.object(&objection)?;
         }
-        pass.close()
+        pass.close()?;
+        Ok(redacted)
     }
 }
 
@@ -577,8 +580,43 @@ impl std::fmt::Display for ServerName {
     }
 }
 
-fn see(pass: &mut Pass, message: &Message<'_>, method: Option<&str>) -> Result<(), Refused> {
-    surfaces(message, method, |surface| pass.push(surface).map(drop))
+/// Judges all that a message holds. Returns it anew where the policy had some of it replaced.
+fn see(
+    pass: &mut Pass,
+    message: &Message<'_>,
+    method: Option<&str>,
+) -> Result<Option<String>, Refused> {
+    if !pass.redacts() {
+        surfaces(message, method, |surface| pass.push(surface).map(drop))?;
+        return Ok(None);
+    }
+    if let Some(call) = message.call() {
+        // Exemptions may name it.
+        pass.push(Surface {
+            kind: SurfaceKind::Tool,
+            name: "",
+            bytes: call.tool.as_bytes(),
+        })?;
+    }
+    let redacted = redacted(message, |surface| pass.redact(surface));
+    let again = redacted
+        .as_deref()
+        .map(|text| Frame::parse(text.as_bytes()));
+    let message = match &again {
+        None => message,
+        Some(frame) => match frame.as_ref().map(|frame| &frame.messages[..]) {
+            Ok([Ok(message)]) => message,
+            Ok(_) | Err(_) => {
+                let fault = "a message that cannot be rewritten";
+                return Err(pass.end_with(Fault::Unsupported(fault.into())));
+            }
+        },
+    };
+    surfaces(message, method, |surface| match surface.kind {
+        SurfaceKind::Tool => Ok(()),
+        _ => pass.push(surface).map(drop),
+    })?;
+    Ok(redacted)
 }
 
 fn answer(id: Option<&Id>, refused: &Refused) -> Vec<u8> {

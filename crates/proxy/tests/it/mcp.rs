@@ -520,6 +520,31 @@ async fn audit_lets_all_pass_and_records_it() {
 }
 
 #[tokio::test]
+async fn a_secret_is_replaced_where_the_policy_says_so() {
+    let state = tempfile::tempdir().unwrap();
+    let policy = "version: 1\ninspect:\n  secret: redact\n";
+    let mut scene = Scene::open(policy, state.path()).await;
+    scene.list(1, json!([tool("add", "Adds.")])).await;
+    let token = TOKEN.concat();
+    let secret = call(
+        2,
+        "add",
+        json!({"text": format!("it is {token}"), "n": 2.5}),
+    );
+    let passed = scene.passes_to_server(secret).await.unwrap();
+    let text = "it is <carboy:github-token:1>";
+    assert_eq!(passed, call(2, "add", json!({"text": text, "n": 2.5})));
+    // A name cannot be replaced: who calls means something by it.
+    scene
+        .client
+        .say(call(3, "add", json!({ token.as_str(): 1 })))
+        .await;
+    assert_eq!(reason(&scene.client.hear().await.unwrap()), "secret");
+    let finished = scene.finish().await;
+    assert!(!finished.text.contains(&token));
+}
+
+#[tokio::test]
 async fn when_the_server_ends_the_client_learns_of_it() {
     let state = tempfile::tempdir().unwrap();
     let mut scene = Scene::open(OPEN, state.path()).await;

@@ -22,5 +22,5 @@ pub use message::{
     TOOLS_LIST,
 };
 pub use pending::{NotAsked, PENDING_MAX, Pending};
-pub use surfaces::surfaces;
+pub use surfaces::{redacted, surfaces};
 pub use tools::{Baseline, Catalogue, Fingerprint, Neighbour, Page, TOOLS_MAX, Tool};

@@ -143,3 +143,85 @@ fn is_shown(name: &str) -> bool {
         && digits <= PART_DIGITS_MAX
         && name.bytes().all(is_plain)
 }
+
+/// A client's message with strings replaced, where `redact` gives others for them; `None` where it
+/// gives none. Only values are replaced: names and ids say what is meant. All else stays as it is.
+///
+/// Ask it of a message after its tool's name was judged, since exemptions may name that.
+pub fn redacted(
+    message: &Message<'_>,
+    mut redact: impl FnMut(Surface<'_>) -> Option<Vec<u8>>,
+) -> Option<String> {
+    let mut edits: Vec<(&str, String)> = Vec::new();
+    let mut path = String::new();
+    let is_call = message.call().is_some();
+    let parts = message.node.members().unwrap_or_default().iter();
+    for (name, node) in parts.filter(|(name, _)| matches!(&**name, "params" | "result" | "error")) {
+        path.clear();
+        path.push('/');
+        path.push_str(name);
+        let call = |path: &str| is_call && path == "/params/name";
+        let mut visit = |path: &str, node: &Node<'_>| {
+            let text = node.text().filter(|_| !call(path))?;
+            let arguments = path.strip_prefix("/params/arguments").filter(|_| is_call);
+            redact(Surface {
+                kind: match arguments {
+                    Some(_) => SurfaceKind::Argument,
+                    None => SurfaceKind::Message,
+                },
+                name: arguments.unwrap_or(path),
+                bytes: text.as_bytes(),
+            })
+        };
+        replace(node, &mut path, &mut visit, &mut edits);
+    }
+    if edits.is_empty() {
+        return None;
+    }
+    let whole = message.node.raw;
+    let (mut out, mut taken) = (String::with_capacity(whole.len()), 0);
+    for (raw, text) in edits {
+        // Each value's text is a part of the whole's.
+        let start = raw.as_ptr() as usize - whole.as_ptr() as usize;
+        out.push_str(&whole[taken..start]);
+        out.push_str(&text);
+        taken = start + raw.len();
+    }
+    out.push_str(&whole[taken..]);
+    Some(out)
+}
+
+/// Notes what is to stand in place of each string, in their order.
+fn replace<'a>(
+    node: &Node<'a>,
+    path: &mut String,
+    visit: &mut dyn FnMut(&str, &Node<'_>) -> Option<Vec<u8>>,
+    edits: &mut Vec<(&'a str, String)>,
+) {
+    let length = path.len();
+    match &node.value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Text(_) => {
+            if let Some(text) = visit(path, node) {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                edits.push((node.raw, serde_json::Value::from(text).to_string()));
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                // Writing to a string cannot fail.
+                let _ = write!(path, "/{index}");
+                replace(item, path, visit, edits);
+                path.truncate(length);
+            }
+        }
+        Value::Object(members) => {
+            for (name, node) in members {
+                path.push('/');
+                path.push_str(if is_shown(name) { name } else { "*" });
+                replace(node, path, visit, edits);
+                path.truncate(length);
+            }
+        }
+    }
+}

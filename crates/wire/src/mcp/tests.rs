@@ -2,7 +2,7 @@
 
 use carboy_engine::{Reason, Refusal, Retry, Surface, SurfaceKind};
 
-use super::{Flaw, Frame, Id, Kind, Message, json, refused, surfaces};
+use super::{Flaw, Frame, Id, Kind, Message, json, redacted, refused, surfaces};
 
 fn parse(text: &str) -> Result<Message<'_>, Flaw> {
     let mut frame = Frame::parse(text.as_bytes())?;
@@ -312,4 +312,26 @@ fn a_refusal_is_an_error_under_the_same_id() {
         assert_eq!(field("rule"), Some("github-token"));
         assert_eq!(field("reason"), Some("secret"));
     }
+}
+
+#[test]
+fn only_values_are_replaced_and_all_else_stays() {
+    let call = r#"{ "jsonrpc":"2.0","id":"S","method":"tools/call","params":{"name":"S","arguments":
+        {"S":1, "a":["x S", 2.50, "\u0053"]},"_meta":{"b":"S"}}}"#;
+    let mut places = Vec::new();
+    let replaced = redacted(&parse(call).expect(call), |surface| {
+        places.push(format!("{} {}", surface.kind.as_str(), surface.name));
+        let text = std::str::from_utf8(surface.bytes).expect("a string");
+        text.contains('S')
+            .then(|| text.replace('S', "<\"1\">").into_bytes())
+    });
+    let expected = r#"{ "jsonrpc":"2.0","id":"S","method":"tools/call","params":{"name":"S","arguments":
+        {"S":1, "a":["x <\"1\">", 2.50, "<\"1\">"]},"_meta":{"b":"<\"1\">"}}}"#;
+    assert_eq!(replaced.as_deref(), Some(expected));
+    assert_eq!(
+        places,
+        ["argument /a/0", "argument /a/2", "message /params/_meta/b"]
+    );
+    let message = parse(call).expect(call);
+    assert_eq!(redacted(&message, |_| None), None);
 }
