@@ -427,7 +427,8 @@ impl Talk {
                 self.server_answers(message, id, heard, reply);
             }
             Kind::Error { id: None } => {
-                if let Ok(_) = self.pass_on(CrossingKind::McpResponse, message, None, None) {
+                let passed = self.pass_on(CrossingKind::McpResponse, message, None, None);
+                if passed.is_ok() {
                     reply.pass(raw);
                 }
             }
@@ -460,7 +461,8 @@ impl Talk {
         let Some(mut asking) = asking else {
             let is_again = heard == Heard::Again && self.has_answered(id, print);
             let objection = (!is_again).then_some(Objection::Unsolicited);
-            if let Ok(_) = self.pass_on(CrossingKind::McpResponse, message, None, objection) {
+            let passed = self.pass_on(CrossingKind::McpResponse, message, None, objection);
+            if passed.is_ok() {
                 reply.pass(raw);
             }
             return;
