@@ -185,6 +185,12 @@ pub(crate) enum McpCommand {
     /// Show and accept what is kept of servers' tools
     #[command(subcommand)]
     Tools(McpToolsCommand),
+    /// Look over the servers that clients on this machine are told to use
+    Scan(McpScanArgs),
+    /// Have a client start its servers through `carboy mcp wrap`
+    Install(McpInstallArgs),
+    /// Have a client start its servers as it did before
+    Uninstall(McpClientArgs),
 }
 
 #[derive(Debug, Args)]
@@ -260,6 +266,54 @@ pub(crate) struct McpProxyArgs {
     /// Print no refusals
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpScanArgs {
+    /// A configuration file: JSON with or without comments, TOML or YAML (repeatable) [default:
+    /// those of all clients that are known, the user's and the project's here]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Vec<PathBuf>,
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpInstallArgs {
+    #[command(flatten)]
+    pub(crate) client: McpClientArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpClientArgs {
+    /// The client
+    #[arg(value_enum)]
+    pub(crate) client: Option<McpClient>,
+    /// A configuration file instead of the client's own (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Vec<PathBuf>,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A client of the model context protocol whose configuration is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum McpClient {
+    ClaudeCode,
+    ClaudeDesktop,
+    Cursor,
+    Vscode,
+    Codex,
+    Gemini,
+    Zed,
+    Windsurf,
+    Jetbrains,
+    Cline,
+    Opencode,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! `carboy mcp`: servers of the model context protocol.
 
+mod config;
 mod proxy;
 mod server_name;
 mod tools;
@@ -16,5 +17,8 @@ pub(crate) fn run(command: &McpCommand) -> Result<Outcome> {
         McpCommand::Wrap(args) => wrap::run(args),
         McpCommand::Proxy(args) => proxy::run(args),
         McpCommand::Tools(command) => tools::run(command),
+        McpCommand::Scan(args) => config::scan(args),
+        McpCommand::Install(args) => config::install(args),
+        McpCommand::Uninstall(args) => config::uninstall(args),
     }
 }

@@ -1,0 +1,376 @@
+//! A configuration file: the servers in it, and where in its text they stand.
+//!
+//! Edits are cut into the text, so that comments, order and layout stay as they are.
+
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use jsonc_parser::ast;
+use jsonc_parser::common::Ranged as _;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use serde_json::Value;
+use toml_edit::{Document as TomlDocument, Item, TableLike, Value as TomlValue};
+
+/// Maps within maps that are looked into. Servers stand at most four deep.
+const DEPTH_MAX: usize = 8;
+
+/// Keys under which servers stand by their names.
+const HOLDERS: [&str; 5] = ["mcpServers", "mcp_servers", "context_servers", "servers", "mcp"];
+
+/// What a file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// With or without comments.
+    Json,
+    Toml,
+    Yaml,
+}
+
+/// A value and where it stands; nowhere in a form whose text is not edited.
+#[derive(Debug)]
+struct Node {
+    data: Data,
+    range: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Data {
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+    Other,
+}
+
+/// A server that a file names.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) name: String,
+    /// The program and its arguments; none for a remote one.
+    pub(super) command: Vec<String>,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) url: Option<String>,
+    spot: Option<Spot>,
+}
+
+/// Where a server's command stands.
+#[derive(Debug)]
+enum Spot {
+    /// A program, and a list of arguments: where it stands, and each of its items.
+    Apart {
+        program: Range<usize>,
+        arguments: Option<(Range<usize>, Vec<Range<usize>>)>,
+    },
+    /// One list of all words.
+    Whole { items: Vec<Range<usize>> },
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) text: String,
+    form: Form,
+    pub(super) servers: Vec<Server>,
+}
+
+impl Document {
+    /// Reads a file's text; its name says what it is written in.
+    ///
+    /// # Errors
+    /// When it is not well-formed, or holds nothing that could be a server's place.
+    pub(super) fn parse(path: &Path, text: String) -> Result<Self> {
+        let extension = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
+        let form = match extension {
+            "toml" => Form::Toml,
+            "yaml" | "yml" => Form::Yaml,
+            _ => Form::Json,
+        };
+        let root = match form {
+            Form::Json => json(&text),
+            Form::Toml => toml(&text),
+            Form::Yaml => yaml(&text),
+        };
+        let root = root.with_context(|| format!("cannot read {}", path.display()))?;
+        let mut servers = Vec::new();
+        find(&root, 0, &mut servers);
+        Ok(Self { text, form, servers })
+    }
+
+    /// The text with some servers' commands led through others: `lead` gives the words that go before a
+    /// server's own, or none to leave it.
+    ///
+    /// # Errors
+    /// When files of this form are not edited.
+    pub(super) fn led(&self, lead: impl Fn(&Server) -> Option<Vec<String>>) -> Result<String> {
+        let mut edits = Vec::new();
+        for server in &self.servers {
+            if let (Some(spot), Some(words)) = (&server.spot, lead(server)) {
+                self.check_form()?;
+                edits.extend(self.lead_edits(spot, server, &words));
+            }
+        }
+        Ok(self.edited(edits))
+    }
+
+    /// The text with the words before some servers' own commands taken away: `skip` gives how many, or none
+    /// to leave it.
+    ///
+    /// # Errors
+    /// As [`Self::led`].
+    pub(super) fn freed(&self, skip: impl Fn(&Server) -> Option<usize>) -> Result<String> {
+        let mut edits = Vec::new();
+        for server in &self.servers {
+            if let (Some(spot), Some(count)) = (&server.spot, skip(server)) {
+                self.check_form()?;
+                edits.extend(self.free_edits(spot, server, count));
+            }
+        }
+        Ok(self.edited(edits))
+    }
+
+    fn check_form(&self) -> Result<()> {
+        match self.form {
+            Form::Json | Form::Toml => Ok(()),
+            Form::Yaml => bail!("YAML files are not edited: put `carboy mcp wrap --` before the command yourself"),
+        }
+    }
+
+    fn lead_edits(&self, spot: &Spot, server: &Server, words: &[String]) -> Vec<(Range<usize>, String)> {
+        let (carboy, rest) = words.split_first().expect("a lead has a program");
+        match spot {
+            Spot::Whole { items } => {
+                let at = items[0].start;
+                let before: String = words.iter().map(|word| quoted(word) + ", ").collect();
+                vec![(at..at, before)]
+            }
+            Spot::Apart { program, arguments } => {
+                let mut list: Vec<_> = rest.iter().map(|word| quoted(word)).collect();
+                list.push(quoted(&server.command[0]));
+                let list = list.join(", ");
+                let second = match arguments {
+                    Some((range, items)) => {
+                        let comma = if items.is_empty() { "" } else { ", " };
+                        (range.start + 1..range.start + 1, list + comma)
+                    }
+                    None => {
+                        let key = self.key_of_arguments();
+                        (program.end..program.end, format!("{key}[{list}]"))
+                    }
+                };
+                vec![(program.clone(), quoted(carboy)), second]
+            }
+        }
+    }
+
+    fn free_edits(&self, spot: &Spot, server: &Server, count: usize) -> Vec<(Range<usize>, String)> {
+        match spot {
+            Spot::Whole { items } => vec![(items[0].start..items[count].start, String::new())],
+            Spot::Apart { program, arguments } => {
+                let Some((range, items)) = arguments else {
+                    return Vec::new();
+                };
+                // The program is one word of the lead, and the server's own program comes after it.
+                let gone = match items.get(count) {
+                    Some(next) => items[0].start..next.start,
+                    None if self.text[program.end..range.start] == *self.key_of_arguments() => program.end..range.end,
+                    None => items[0].start..items[items.len() - 1].end,
+                };
+                vec![(program.clone(), quoted(&server.command[count])), (gone, String::new())]
+            }
+        }
+    }
+
+    /// What stands between a program and a list of arguments that it had none of.
+    fn key_of_arguments(&self) -> &'static str {
+        match self.form {
+            Form::Json | Form::Yaml => ", \"args\": ",
+            Form::Toml => "\nargs = ",
+        }
+    }
+
+    fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> String {
+        edits.sort_by_key(|(range, _)| range.start);
+        let mut text = self.text.clone();
+        for (range, new) in edits.into_iter().rev() {
+            text.replace_range(range, &new);
+        }
+        text
+    }
+}
+
+/// As a string of JSON, and of TOML.
+fn quoted(word: &str) -> String {
+    Value::from(word).to_string()
+}
+
+impl Node {
+    fn text(&self) -> Option<&str> {
+        match &self.data {
+            Data::Text(text) => Some(text),
+            Data::List(_) | Data::Map(_) | Data::Other => None,
+        }
+    }
+
+    fn members(&self) -> &[(String, Node)] {
+        match &self.data {
+            Data::Map(members) => members,
+            Data::Text(_) | Data::List(_) | Data::Other => &[],
+        }
+    }
+
+    /// The first member of one of these names.
+    fn member(&self, names: &[&str]) -> Option<&Node> {
+        let own = self.members().iter().find(|(name, _)| names.contains(&&**name));
+        own.map(|(_, node)| node)
+    }
+
+    fn pairs(&self, names: &[&str]) -> Vec<(String, String)> {
+        let members = self.member(names).map(Node::members).unwrap_or_default();
+        let texts = members.iter().filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned())));
+        texts.collect()
+    }
+}
+
+/// Servers stand in a map of their own, wherever that is: for each project, or under another key.
+fn find(node: &Node, depth: usize, servers: &mut Vec<Server>) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    for (name, member) in node.members() {
+        let is_holder = HOLDERS.contains(&&**name);
+        for (own, entry) in member.members().iter().filter(|_| is_holder) {
+            servers.extend(server(own, entry));
+        }
+        let holds_servers = is_holder && name != "mcp";
+        if !holds_servers {
+            find(member, depth + 1, servers);
+        }
+    }
+}
+
+fn server(name: &str, entry: &Node) -> Option<Server> {
+    let url = entry.member(&["url", "serverUrl", "httpUrl", "uri"]).and_then(Node::text);
+    let mut server = Server {
+        name: name.to_owned(),
+        variables: entry.pairs(&["env", "environment", "envs"]),
+        headers: entry.pairs(&["headers", "http_headers"]),
+        url: url.map(str::to_owned),
+        ..Server::default()
+    };
+    if let Some(command) = entry.member(&["command", "cmd"]) {
+        match &command.data {
+            Data::Text(program) => apart(program, command, entry, &mut server),
+            Data::Map(_) => {
+                // Zed's older form: the command is a map itself.
+                let path = command.member(&["path"])?;
+                apart(path.text()?, path, command, &mut server);
+                server.variables.extend(command.pairs(&["env"]));
+            }
+            Data::List(items) => {
+                server.command = items.iter().filter_map(|own| own.text().map(str::to_owned)).collect();
+                let items: Vec<_> = items.iter().map(|own| own.range.clone()).collect();
+                server.spot = (server.command.len() == items.len() && !items.is_empty()).then_some(Spot::Whole { items });
+            }
+            Data::Other => {}
+        }
+    }
+    let is_server = !server.command.is_empty() || server.url.is_some();
+    is_server.then_some(server)
+}
+
+fn apart(program: &str, at: &Node, entry: &Node, server: &mut Server) {
+    server.command = vec![program.to_owned()];
+    let mut arguments = None;
+    if let Some(list) = entry.member(&["args", "arguments"]) {
+        let Data::List(items) = &list.data else { return };
+        server.command.extend(items.iter().filter_map(|own| own.text().map(str::to_owned)));
+        let items: Vec<_> = items.iter().map(|own| own.range.clone()).collect();
+        if server.command.len() != items.len() + 1 {
+            return;
+        }
+        arguments = Some((list.range.clone(), items));
+    }
+    let program = at.range.clone();
+    server.spot = Some(Spot::Apart { program, arguments });
+}
+
+fn json(text: &str) -> Result<Node> {
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &ParseOptions::default())?;
+    let empty = Node {
+        data: Data::Other,
+        range: 0..0,
+    };
+    Ok(parsed.value.as_ref().map_or(empty, of_json))
+}
+
+fn of_json(value: &ast::Value<'_>) -> Node {
+    let data = match value {
+        ast::Value::StringLit(own) => Data::Text(own.value.to_string()),
+        ast::Value::Array(own) => Data::List(own.elements.iter().map(of_json).collect()),
+        ast::Value::Object(own) => {
+            let members = own.properties.iter();
+            Data::Map(members.map(|own| (own.name.as_str().to_owned(), of_json(&own.value))).collect())
+        }
+        ast::Value::NumberLit(_) | ast::Value::BooleanLit(_) | ast::Value::NullKeyword(_) => Data::Other,
+    };
+    Node {
+        data,
+        range: value.start()..value.end(),
+    }
+}
+
+fn toml(text: &str) -> Result<Node> {
+    let document = TomlDocument::parse(text)?;
+    Ok(of_table(document.as_table(), 0..0))
+}
+
+fn of_table(table: &dyn TableLike, range: Range<usize>) -> Node {
+    let members = table.iter().map(|(name, item)| (name.to_owned(), of_item(item)));
+    Node {
+        data: Data::Map(members.collect()),
+        range,
+    }
+}
+
+fn of_item(item: &Item) -> Node {
+    let range = item.span().unwrap_or_default();
+    if let Some(table) = item.as_table_like() {
+        return of_table(table, range);
+    }
+    match item {
+        Item::Value(value) => of_toml(value),
+        Item::None | Item::Table(_) | Item::ArrayOfTables(_) => Node {
+            data: Data::Other,
+            range,
+        },
+    }
+}
+
+fn of_toml(value: &TomlValue) -> Node {
+    let range = value.span().unwrap_or_default();
+    if let Some(table) = value.as_inline_table() {
+        return of_table(table, range);
+    }
+    let data = match (value.as_str(), value.as_array()) {
+        (Some(text), _) => Data::Text(text.to_owned()),
+        (None, Some(items)) => Data::List(items.iter().map(of_toml).collect()),
+        (None, None) => Data::Other,
+    };
+    Node { data, range }
+}
+
+fn yaml(text: &str) -> Result<Node> {
+    let value: Value = serde_saphyr::from_str(text)?;
+    Ok(of_value(&value))
+}
+
+fn of_value(value: &Value) -> Node {
+    let data = match value {
+        Value::String(text) => Data::Text(text.clone()),
+        Value::Array(items) => Data::List(items.iter().map(of_value).collect()),
+        Value::Object(members) => Data::Map(members.iter().map(|(name, own)| (name.clone(), of_value(own))).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Data::Other,
+    };
+    Node { data, range: 0..0 }
+}

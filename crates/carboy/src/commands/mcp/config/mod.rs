@@ -1,0 +1,10 @@
+//! Clients' configuration files, and the servers that they name.
+
+mod clients;
+mod document;
+mod install;
+mod scan;
+mod secrets;
+
+pub(super) use install::{install, uninstall};
+pub(super) use scan::scan;
