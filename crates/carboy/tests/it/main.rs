@@ -11,6 +11,7 @@ mod bottle;
 mod bulk;
 mod clients;
 mod mcp;
+mod mcp_config;
 mod offline;
 #[path = "../../src/origin.rs"]
 mod origin;

@@ -1,6 +1,7 @@
 //! What a call does: its commands, and what they read, write, delete and reach.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use super::argument::Material;
 use super::rule::{Effect, Family, Place, TOOLS};
@@ -59,6 +60,8 @@ pub(crate) struct Act {
     pub(crate) deletes: Vec<String>,
     pub(crate) hosts: Vec<String>,
     pub(crate) is_background: bool,
+    /// Whether it runs a file that the same script wrote.
+    pub(super) is_written: bool,
     /// The command's name where it is a path.
     pub(super) path: Option<String>,
     /// Which command of the script it is.
@@ -242,6 +245,7 @@ fn of_command(command: &Command, within: Option<&str>) -> Act {
         name,
         words,
         is_background: command.is_background,
+        is_written: command.is_written,
         path: Some(command.words[0].clone()).filter(|own| own.contains('/')),
         ..Act::default()
     };
@@ -308,7 +312,7 @@ fn at_place<'a>(place: &Place, act: &'a Act) -> Vec<Cow<'a, str>> {
     let some: &[String] = match place {
         Place::Operands => operands,
         Place::First => &operands[..operands.len().min(1)],
-        Place::Last => &operands[operands.len().saturating_sub(1)..],
+        Place::Last => return last_of(operands),
         Place::ButLast => &operands[..operands.len().saturating_sub(1)],
         Place::AfterFirst => operands.get(1..).unwrap_or_default(),
         Place::Prefix(prefix) => {
@@ -321,6 +325,24 @@ fn at_place<'a>(place: &Place, act: &'a Act) -> Vec<Cow<'a, str>> {
         Place::Flag(flag) => return flag_values(flag, &act.words),
     };
     some.iter().map(|own| Cow::from(&**own)).collect()
+}
+
+/// The last operand, and what a directory of that name would be given.
+fn last_of(operands: &[String]) -> Vec<Cow<'_, str>> {
+    let mut last: Vec<_> = operands
+        .last()
+        .map(|own| Cow::from(&**own))
+        .into_iter()
+        .collect();
+    if let [first, .., dir] = operands {
+        let name = first
+            .trim_end_matches('/')
+            .rsplit(['/', ':'])
+            .next()
+            .unwrap_or_default();
+        last.push(Cow::from(format!("{}/{name}", dir.trim_end_matches('/'))));
+    }
+    last
 }
 
 fn flag_values<'a>(flag: &str, words: &'a [String]) -> Vec<Cow<'a, str>> {
@@ -366,6 +388,12 @@ fn host_of(word: &str) -> Option<String> {
 fn canonical(host: String) -> String {
     match url::Host::parse(&host) {
         Ok(url::Host::Ipv4(address)) => address.to_string(),
-        Ok(url::Host::Domain(_) | url::Host::Ipv6(_)) | Err(_) => host,
+        Ok(url::Host::Domain(_) | url::Host::Ipv6(_)) | Err(_) => {
+            let mapped = host
+                .parse::<Ipv6Addr>()
+                .ok()
+                .and_then(|own| own.to_ipv4_mapped());
+            mapped.map_or(host, |own| own.to_string())
+        }
     }
 }

@@ -142,8 +142,19 @@ fn add(call: &mut Command, text: &str, is_more: bool) {
     }
 }
 
+/// A file that is opened to be written to.
+fn mark_written(call: &mut Command) {
+    let is_mode = |word: &String| word.len() <= 3 && word.contains(['w', 'a', 'x', '+']);
+    let is_open = matches!(&*call.words[0], "open()" | "fopen()" | "openSync()");
+    if is_open && call.words.iter().skip(2).any(is_mode) {
+        call.words.truncate(2);
+        "write_open()".clone_into(&mut call.words[0]);
+    }
+}
+
 /// What the calls give to a shell.
 fn run(script: &mut Script) {
+    script.commands.iter_mut().for_each(mark_written);
     let calls = script.commands.clone();
     for call in calls {
         let name = call.words[0].trim_end_matches("()").to_ascii_lowercase();

@@ -121,7 +121,9 @@ fn is_alone(text: &[Step], at: usize) -> bool {
 fn eats(step: Step, text: Step) -> bool {
     match (step, text) {
         (Step::Any, _) => true,
-        (Step::Part | Step::One, Step::Char(c)) => c != '/',
+        (Step::Part, Step::Char(c)) => c != '/',
+        // One character is surely none where a star is written.
+        (Step::One, Step::Char(c)) => c != '/' && c != '*',
         (Step::Part, Step::Part | Step::Any | Step::One) | (Step::One, Step::One) => true,
         (Step::Char(own), Step::Char(c)) => own == c,
         (Step::Char(own), Step::One) => own != '/',

@@ -88,17 +88,19 @@ impl Classes {
 /// The classes that a path is of. `**/x` is `x` wherever it lies.
 fn classes_of(path: &str) -> Vec<&'static str> {
     let below = format!("/{path}");
-    let covers = |pattern: &String| {
-        let path = if pattern.starts_with("**/") {
+    let at = |pattern: &str| {
+        if pattern.starts_with("**/") {
             &below
         } else {
             path
-        };
-        glob::covers_glob(pattern, path)
+        }
     };
+    // What a glob may reach counts; only what it surely reaches is let off.
+    let may_be = |pattern: &String| glob::covers_glob(pattern, at(pattern));
+    let surely_is = |pattern: &String| glob::covers(pattern, at(pattern));
     let classes = TOOLS.paths.iter();
-    let own =
-        classes.filter(|(_, class)| class.are.iter().any(covers) && !class.not.iter().any(covers));
+    let own = classes
+        .filter(|(_, class)| class.are.iter().any(may_be) && !class.not.iter().any(surely_is));
     own.map(|(name, _)| &**name).collect()
 }
 
@@ -140,8 +142,9 @@ fn holds(clause: &Clause, act: &Act, classes: &Classes, acts: &Acts) -> bool {
         && (!clause.itself || act.name.is_empty())
 }
 
-/// Whether a command takes what it runs from its input: `sh`, `sh -`, `sh -s -- arguments`.
+/// Whether a command takes what it runs from its input: `sh`, `sh -`, `sh -s -- arguments`; or from a
+/// file that the same script wrote.
 fn is_bare(act: &Act) -> bool {
     let is_input = |own: &String| own == "-" || own == "/dev/stdin";
-    act.operands.iter().all(is_input) || act.words.iter().any(|word| word == "-s")
+    act.is_written || act.operands.iter().all(is_input) || act.words.iter().any(|word| word == "-s")
 }

@@ -65,6 +65,7 @@ fn resolved(path: &str) -> String {
         match part {
             "" | "." => {}
             ".." => match parts.last() {
+                Some(&"~") => parts = vec!["", "home"],
                 None if is_rooted => {}
                 None | Some(&"..") => parts.push(part),
                 Some(_) => {
@@ -74,7 +75,15 @@ fn resolved(path: &str) -> String {
             part => parts.push(part),
         }
     }
+    let is_above_home = parts.first() == Some(&"");
     let joined = parts.join("/");
+    if is_above_home {
+        return if joined.is_empty() {
+            "/".to_owned()
+        } else {
+            joined
+        };
+    }
     match (is_rooted, joined.is_empty()) {
         (true, _) => format!("/{joined}"),
         (false, true) => ".".to_owned(),
@@ -130,6 +139,8 @@ mod tests {
             ("/", "/"),
             ("//", "/"),
             ("~/", "~"),
+            ("~/..", "/home"),
+            ("~/../..", "/"),
             ("./build/", "build"),
             ("../x", "../x"),
             (".", "."),

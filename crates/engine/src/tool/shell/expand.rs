@@ -30,11 +30,11 @@ impl Shell {
                     field.push(*c);
                     is_begun = true;
                 }
-                Atom::Expand(expansion, true) => {
+                Atom::Expand(expansion, true) if !is_all(expansion) => {
                     field.push_str(&self.expand(expansion));
                     is_begun = true;
                 }
-                Atom::Expand(expansion, false) => {
+                Atom::Expand(expansion, _) => {
                     let text = self.expand(expansion);
                     let mut parts: VecDeque<_> = text.split_whitespace().collect();
                     if text.starts_with(char::is_whitespace) && is_begun {
@@ -135,6 +135,11 @@ impl Shell {
         };
         Some(value.to_owned())
     }
+}
+
+/// `"$@"` is as many words as there are, though it stands in quotes.
+fn is_all(expansion: &Expansion) -> bool {
+    matches!(expansion, Expansion::Parameter(own) if own.name == "@")
 }
 
 /// The default that stands in for a value, and whether the variable keeps it.

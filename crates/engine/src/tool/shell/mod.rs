@@ -58,6 +58,8 @@ pub(crate) struct Command {
     pub(crate) redirects: Vec<Redirect>,
     /// Whether the script goes on without waiting for it.
     pub(crate) is_background: bool,
+    /// Whether it runs a file that the same script wrote.
+    pub(crate) is_written: bool,
 }
 
 /// One file that a command is redirected to or from.

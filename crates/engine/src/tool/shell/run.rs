@@ -1,6 +1,7 @@
 //! Walks a script's tokens and notes what runs.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::lex::{self, Arrow, Token};
 use super::output;
@@ -23,6 +24,9 @@ pub(super) struct Shell {
     pub(super) out: Script,
     pub(super) variables: HashMap<String, String>,
     aliases: HashMap<String, String>,
+    functions: HashMap<String, Vec<Token>>,
+    /// Files that the script has written: what, if it is known, and by which commands.
+    pub(super) files: HashMap<String, (Option<String>, Range<usize>)>,
     depth: usize,
     work: usize,
     pub(super) expanded: usize,
@@ -122,13 +126,18 @@ impl Shell {
         loop {
             let from = self.out.commands.len();
             let before = tokens.at;
-            fed = self.stage(tokens, fed.as_deref());
+            let pipe = self.out.pipes.len();
             if from > start {
-                let to = from..self.out.commands.len();
+                // Where it ends is known when the stage is read.
+                let to = from..usize::MAX;
                 self.out.pipes.push(Pipe {
                     from: start..from,
                     to,
                 });
+            }
+            fed = self.stage(tokens, fed.as_deref());
+            if from > start {
+                self.out.pipes[pipe].to.end = self.out.commands.len();
             }
             match tokens.peek() {
                 Some(Token::Pipe) => tokens.at += 1,
@@ -308,10 +317,9 @@ impl Shell {
                     tokens.at += 1;
                     here = Some(self.joined(&word));
                 }
-                // `name()`: the body is read where it is written.
                 Token::Open if command.words.len() == 1 => {
                     tokens.at += 2;
-                    return None;
+                    return self.define(command.words.remove(0), tokens);
                 }
                 Token::Open => {
                     tokens.at += 1;
@@ -327,12 +335,47 @@ impl Shell {
             }
             return Some(String::new());
         }
+        let mut written: Vec<_> = written_by(&command).collect();
+        written.extend(unwrap::saved(&command.words));
         let inner = from..self.out.commands.len();
         if !inner.is_empty() {
             let to = inner.end..inner.end + 1;
             self.out.pipes.push(Pipe { from: inner, to });
         }
-        self.command(command, here.as_deref().or(input))
+        let at = self.out.commands.len();
+        let printed = self.command(command, here.as_deref().or(input));
+        for path in written {
+            let by = at..self.out.commands.len();
+            self.files.insert(path, (printed.clone(), by));
+        }
+        printed
+    }
+
+    /// A function's body is read where it is written, and again with what it is called with.
+    fn define(&mut self, name: String, tokens: &mut Tokens) -> Option<String> {
+        while matches!(tokens.peek(), Some(Token::Next)) {
+            tokens.at += 1;
+        }
+        let start = tokens.at;
+        self.stage(tokens, None);
+        let end = tokens.at.min(tokens.all.len());
+        let body = tokens.all.get(start..end).unwrap_or_default().to_vec();
+        self.functions.insert(name, body);
+        Some(String::new())
+    }
+
+    fn call_function(&mut self, words: &[String], input: Option<&str>) -> Option<String> {
+        // A function that calls itself is read once.
+        let body = self.functions.remove(&words[0])?;
+        self.work += body.len();
+        self.set_positional(&words[1..]);
+        let mut tokens = Tokens {
+            all: body.clone(),
+            at: 0,
+        };
+        let printed = self.list(&mut tokens, &[], input);
+        self.functions.insert(words[0].clone(), body);
+        printed
     }
 
     /// `IFS=, cmd` holds for one command only, but who reads `IFS=,;cmd` need not care.
@@ -383,6 +426,12 @@ impl Shell {
         let words = command.words.clone();
         let at = self.out.commands.len();
         self.out.commands.push(command);
+        if self.functions.contains_key(&words[0]) {
+            self.depth += 1;
+            let printed = self.call_function(&words, input);
+            self.depth -= 1;
+            return printed;
+        }
         self.depth += 1;
         unwrap::inner(self, at, &words, input);
         self.depth -= 1;
@@ -403,11 +452,24 @@ impl Shell {
     }
 
     fn set_positional(&mut self, words: &[String]) {
-        let words = words.iter().filter(|word| !word.starts_with('-'));
-        for (index, word) in words.enumerate() {
-            self.variables.insert((index + 1).to_string(), word.clone());
+        let words: Vec<_> = words
+            .iter()
+            .skip_while(|word| *word == "--")
+            .cloned()
+            .collect();
+        for all in ["@", "*"] {
+            self.variables.insert(all.to_owned(), words.join(" "));
+        }
+        for (index, word) in words.into_iter().enumerate() {
+            self.variables.insert((index + 1).to_string(), word);
         }
     }
+}
+
+/// The files that a command's output goes to.
+fn written_by(command: &Command) -> impl Iterator<Item = String> {
+    let out = command.redirects.iter().filter(|own| own.way == Way::Out);
+    out.map(|own| own.path.clone())
 }
 
 fn is_end(tokens: &Tokens) -> bool {

@@ -1,6 +1,6 @@
 //! What a command runs in turn: the command after a prefix, the script of an interpreter.
 
-use super::super::{code, windows};
+use super::super::{code, glob, windows};
 use super::output;
 use super::run::Shell;
 use super::{Command, Pipe, UNKNOWN};
@@ -106,7 +106,8 @@ pub(in super::super) fn base_name(word: &str) -> String {
 
 /// Notes what the command at `at` runs.
 pub(super) fn inner(shell: &mut Shell, at: usize, words: &[String], input: Option<&str>) {
-    let (name, rest) = (base_name(&words[0]), &words[1..]);
+    let (name, rest) = (known_name(&words[0]), &words[1..]);
+    run_written(shell, at, &words[0]);
     match &*name {
         "eval" => read(shell, at, &rest.join(" ")),
         "trap" => read(shell, at, rest.first().map_or("", |own| own)),
@@ -115,11 +116,13 @@ pub(super) fn inner(shell: &mut Shell, at: usize, words: &[String], input: Optio
                 after_prefix(rest, &["-I", "-n", "-P", "-d", "-L", "-s", "-a", "-E"], 0);
             match input {
                 Some(text) => inner.extend(text.split_whitespace().map(str::to_owned)),
-                None => inner.push(UNKNOWN.to_string()),
+                None => inner.extend(fed_paths(shell, at)),
             }
             run(shell, at, inner, input);
         }
         "find" | "fd" | "fdfind" => found(shell, at, rest),
+        "git" => configured(shell, at, rest),
+        "source" | "." => run_written(shell, at, rest.first().map_or("", |own| own)),
         "su" | "runuser" | "script" => {
             if let Some(script) = flag_value(rest, &["-c", "--command", "-qc", "-lc"]) {
                 read(shell, at, script);
@@ -266,7 +269,7 @@ fn shell_script(shell: &mut Shell, at: usize, rest: &[String], input: Option<&st
                 words.next();
             }
             word if word.starts_with(['-', '+']) => {}
-            _ => return,
+            word => return run_written(shell, at, word),
         }
     }
     if let Some(script) = input {
@@ -287,6 +290,9 @@ fn interpreted(shell: &mut Shell, at: usize, rest: &[String], flags: &[&str], in
         None => rest.iter().find(is_joined).map(|word| &word[2..]),
     };
     let is_fed = rest.iter().all(|word| word.starts_with('-'));
+    if let Some(file) = rest.first() {
+        run_written(shell, at, file);
+    }
     if let Some(script) = script.or(input.filter(|_| is_fed)) {
         shell.out.extend(code::calls(script));
     }
@@ -297,15 +303,7 @@ fn interpreted(shell: &mut Shell, at: usize, rest: &[String], flags: &[&str], in
 fn found(shell: &mut Shell, at: usize, rest: &[String]) {
     let root = rest.iter().find(|word| !word.starts_with('-'));
     let root = root.map_or(".", |own| own);
-    const NARROWING: [&str; 12] = [
-        "-name", "-iname", "-path", "-ipath", "-regex", "-iregex", "-mtime", "-mmin", "-size",
-        "-newer", "-empty", "-atime",
-    ];
-    let is_narrow = rest.iter().any(|word| NARROWING.contains(&&**word));
-    let hit = match is_narrow {
-        true => format!("{}/{UNKNOWN}", root.trim_end_matches('/')),
-        false => root.to_owned(),
-    };
+    let hit = hit_of(root, rest);
     let is_exec = |word: &String| {
         matches!(
             &**word,
@@ -323,6 +321,100 @@ fn found(shell: &mut Shell, at: usize, rest: &[String]) {
         run(shell, at, words.collect(), None);
         rest = &rest[end..];
     }
+}
+
+/// What `find` finds: its root itself if nothing narrows it.
+fn hit_of(root: &str, rest: &[String]) -> String {
+    const NARROWING: [&str; 10] = [
+        "-path", "-ipath", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer", "-empty",
+        "-atime",
+    ];
+    let below = root.trim_end_matches('/');
+    if let Some(name) = flag_value(rest, &["-name", "-iname"]) {
+        return format!("{below}/{name}");
+    }
+    match rest.iter().any(|word| NARROWING.contains(&&**word)) {
+        true => format!("{below}/{UNKNOWN}"),
+        false => root.to_owned(),
+    }
+}
+
+/// The words that `xargs` is fed, as far as what feeds it says.
+fn fed_paths(shell: &Shell, at: usize) -> Vec<String> {
+    let mut paths = vec![UNKNOWN.to_string()];
+    for command in shell.out.feeding(at) {
+        let rest = &command.words[1..];
+        let operands = rest.iter().filter(|word| !word.starts_with('-'));
+        match &*base_name(&command.words[0]) {
+            "find" => paths.extend(operands.take(1).map(|root| hit_of(root, rest))),
+            "ls" | "echo" | "printf" | "realpath" | "readlink" => paths.extend(operands.cloned()),
+            _ => {}
+        }
+    }
+    paths
+}
+
+/// `git -c NAME=VALUE`, where the value is a command.
+fn configured(shell: &mut Shell, at: usize, rest: &[String]) {
+    const RUN: [&str; 7] = [
+        "pager",
+        "editor",
+        "sshcommand",
+        "external",
+        "fsmonitor",
+        "askpass",
+        "command",
+    ];
+    for pair in rest.windows(2).filter(|pair| pair[0] == "-c") {
+        let Some((name, value)) = pair[1].split_once('=') else {
+            continue;
+        };
+        let name = name.to_ascii_lowercase();
+        if let Some(script) = value.strip_prefix('!') {
+            read(shell, at, script);
+        } else if RUN.iter().any(|own| name.ends_with(own)) {
+            read(shell, at, value);
+        }
+    }
+}
+
+/// A file that the same script wrote is run.
+fn run_written(shell: &mut Shell, at: usize, path: &str) {
+    let Some((text, from)) = shell.files.remove(path) else {
+        return;
+    };
+    shell.out.commands[at].is_written = true;
+    shell.out.pipes.push(Pipe {
+        from: from.clone(),
+        to: at..at + 1,
+    });
+    if let Some(text) = &text {
+        read(shell, at, text);
+    }
+    shell.files.insert(path.to_owned(), (text, from));
+}
+
+/// Where a download is saved.
+pub(super) fn saved(words: &[String]) -> Option<String> {
+    let flags: &[&str] = match &*base_name(&words[0]) {
+        "curl" | "aria2c" => &["-o", "--output", "-fsSLo", "-sSLo", "-sLo", "-Lo", "-so"],
+        "wget" => &["-O", "--output-document", "-qO"],
+        _ => return None,
+    };
+    flag_value(&words[1..], flags).map(str::to_owned)
+}
+
+/// The name of a command, even if it is written as a glob: `ba?h`.
+fn known_name(word: &str) -> String {
+    let name = base_name(word);
+    if !name.contains(['*', '?', '[']) {
+        return name;
+    }
+    let prefixes = PREFIXES.iter().map(|own| own.name);
+    let interpreters = INTERPRETERS.iter().map(|(own, _)| *own);
+    let mut known = SHELLS.iter().copied().chain(prefixes).chain(interpreters);
+    let meant = known.find(|own| glob::covers_glob(own, &name));
+    meant.map_or(name.clone(), str::to_owned)
 }
 
 /// Scripts in base64, as `-EncodedCommand` takes them: UTF-16, little-endian.

@@ -20,7 +20,11 @@ const MACOS_SETTINGS: &str = "Library/Application Support";
 
 fn places(client: McpClient) -> Places {
     let (home, macos, project): (&[_], &[_], &[_]) = match client {
-        McpClient::ClaudeCode => (&[".claude.json", ".claude/settings.json"], &[], &[".mcp.json"]),
+        McpClient::ClaudeCode => (
+            &[".claude.json", ".claude/settings.json"],
+            &[],
+            &[".mcp.json"],
+        ),
         McpClient::ClaudeDesktop => (
             &[".config/Claude/claude_desktop_config.json"],
             &["Claude/claude_desktop_config.json"],
@@ -41,7 +45,10 @@ fn places(client: McpClient) -> Places {
         McpClient::Zed => (&[".config/zed/settings.json"], &[], &[".zed/settings.json"]),
         McpClient::Windsurf => (&[".codeium/windsurf/mcp_config.json"], &[], &[]),
         McpClient::Jetbrains => (
-            &[".junie/mcp/mcp.json", ".config/github-copilot/intellij/mcp.json"],
+            &[
+                ".junie/mcp/mcp.json",
+                ".config/github-copilot/intellij/mcp.json",
+            ],
             &[],
             &[".junie/mcp/mcp.json"],
         ),
@@ -54,7 +61,10 @@ fn places(client: McpClient) -> Places {
             &[],
         ),
         McpClient::Opencode => (
-            &[".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"],
+            &[
+                ".config/opencode/opencode.json",
+                ".config/opencode/opencode.jsonc",
+            ],
             &[],
             &["opencode.json", "opencode.jsonc"],
         ),
@@ -80,7 +90,10 @@ pub(super) fn files(client: McpClient) -> Result<Vec<PathBuf>> {
 pub(super) fn files_of(client: McpClient) -> Result<Vec<PathBuf>> {
     let files = files(client)?;
     if files.is_empty() {
-        let looked: Vec<_> = candidates(client)?.iter().map(|path| path.display().to_string()).collect();
+        let looked: Vec<_> = candidates(client)?
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         bail!(
             "no configuration of that client is here; looked for {}. Name another with --config FILE",
             looked.join(", ")
@@ -96,7 +109,8 @@ fn candidates(client: McpClient) -> Result<Vec<PathBuf>> {
         macos,
         project,
     } = places(client);
-    let below = |root: &Path, files: &[&str]| files.iter().map(|file| root.join(file)).collect::<Vec<_>>();
+    let below =
+        |root: &Path, files: &[&str]| files.iter().map(|file| root.join(file)).collect::<Vec<_>>();
     let mut files = below(&home, own);
     files.extend(below(&home.join(MACOS_SETTINGS), macos));
     files.extend(below(&here, project));

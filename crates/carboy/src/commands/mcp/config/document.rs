@@ -16,7 +16,13 @@ use toml_edit::{Document as TomlDocument, Item, TableLike, Value as TomlValue};
 const DEPTH_MAX: usize = 8;
 
 /// Keys under which servers stand by their names.
-const HOLDERS: [&str; 5] = ["mcpServers", "mcp_servers", "context_servers", "servers", "mcp"];
+const HOLDERS: [&str; 5] = [
+    "mcpServers",
+    "mcp_servers",
+    "context_servers",
+    "servers",
+    "mcp",
+];
 
 /// What a file is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +86,10 @@ impl Document {
     /// # Errors
     /// When it is not well-formed, or holds nothing that could be a server's place.
     pub(super) fn parse(path: &Path, text: String) -> Result<Self> {
-        let extension = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
+        let extension = path
+            .extension()
+            .and_then(|own| own.to_str())
+            .unwrap_or_default();
         let form = match extension {
             "toml" => Form::Toml,
             "yaml" | "yml" => Form::Yaml,
@@ -94,7 +103,11 @@ impl Document {
         let root = root.with_context(|| format!("cannot read {}", path.display()))?;
         let mut servers = Vec::new();
         find(&root, 0, &mut servers);
-        Ok(Self { text, form, servers })
+        Ok(Self {
+            text,
+            form,
+            servers,
+        })
     }
 
     /// The text with some servers' commands led through others: `lead` gives the words that go before a
@@ -132,11 +145,18 @@ impl Document {
     fn check_form(&self) -> Result<()> {
         match self.form {
             Form::Json | Form::Toml => Ok(()),
-            Form::Yaml => bail!("YAML files are not edited: put `carboy mcp wrap --` before the command yourself"),
+            Form::Yaml => bail!(
+                "YAML files are not edited: put `carboy mcp wrap --` before the command yourself"
+            ),
         }
     }
 
-    fn lead_edits(&self, spot: &Spot, server: &Server, words: &[String]) -> Vec<(Range<usize>, String)> {
+    fn lead_edits(
+        &self,
+        spot: &Spot,
+        server: &Server,
+        words: &[String],
+    ) -> Vec<(Range<usize>, String)> {
         let (carboy, rest) = words.split_first().expect("a lead has a program");
         match spot {
             Spot::Whole { items } => {
@@ -163,7 +183,12 @@ impl Document {
         }
     }
 
-    fn free_edits(&self, spot: &Spot, server: &Server, count: usize) -> Vec<(Range<usize>, String)> {
+    fn free_edits(
+        &self,
+        spot: &Spot,
+        server: &Server,
+        count: usize,
+    ) -> Vec<(Range<usize>, String)> {
         match spot {
             Spot::Whole { items } => vec![(items[0].start..items[count].start, String::new())],
             Spot::Apart { program, arguments } => {
@@ -173,10 +198,15 @@ impl Document {
                 // The program is one word of the lead, and the server's own program comes after it.
                 let gone = match items.get(count) {
                     Some(next) => items[0].start..next.start,
-                    None if self.text[program.end..range.start] == *self.key_of_arguments() => program.end..range.end,
+                    None if self.text[program.end..range.start] == *self.key_of_arguments() => {
+                        program.end..range.end
+                    }
                     None => items[0].start..items[items.len() - 1].end,
                 };
-                vec![(program.clone(), quoted(&server.command[count])), (gone, String::new())]
+                vec![
+                    (program.clone(), quoted(&server.command[count])),
+                    (gone, String::new()),
+                ]
             }
         }
     }
@@ -221,13 +251,18 @@ impl Node {
 
     /// The first member of one of these names.
     fn member(&self, names: &[&str]) -> Option<&Node> {
-        let own = self.members().iter().find(|(name, _)| names.contains(&&**name));
+        let own = self
+            .members()
+            .iter()
+            .find(|(name, _)| names.contains(&&**name));
         own.map(|(_, node)| node)
     }
 
     fn pairs(&self, names: &[&str]) -> Vec<(String, String)> {
         let members = self.member(names).map(Node::members).unwrap_or_default();
-        let texts = members.iter().filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned())));
+        let texts = members
+            .iter()
+            .filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned())));
         texts.collect()
     }
 }
@@ -250,7 +285,9 @@ fn find(node: &Node, depth: usize, servers: &mut Vec<Server>) {
 }
 
 fn server(name: &str, entry: &Node) -> Option<Server> {
-    let url = entry.member(&["url", "serverUrl", "httpUrl", "uri"]).and_then(Node::text);
+    let url = entry
+        .member(&["url", "serverUrl", "httpUrl", "uri"])
+        .and_then(Node::text);
     let mut server = Server {
         name: name.to_owned(),
         variables: entry.pairs(&["env", "environment", "envs"]),
@@ -268,9 +305,13 @@ fn server(name: &str, entry: &Node) -> Option<Server> {
                 server.variables.extend(command.pairs(&["env"]));
             }
             Data::List(items) => {
-                server.command = items.iter().filter_map(|own| own.text().map(str::to_owned)).collect();
+                server.command = items
+                    .iter()
+                    .filter_map(|own| own.text().map(str::to_owned))
+                    .collect();
                 let items: Vec<_> = items.iter().map(|own| own.range.clone()).collect();
-                server.spot = (server.command.len() == items.len() && !items.is_empty()).then_some(Spot::Whole { items });
+                server.spot = (server.command.len() == items.len() && !items.is_empty())
+                    .then_some(Spot::Whole { items });
             }
             Data::Other => {}
         }
@@ -283,8 +324,12 @@ fn apart(program: &str, at: &Node, entry: &Node, server: &mut Server) {
     server.command = vec![program.to_owned()];
     let mut arguments = None;
     if let Some(list) = entry.member(&["args", "arguments"]) {
-        let Data::List(items) = &list.data else { return };
-        server.command.extend(items.iter().filter_map(|own| own.text().map(str::to_owned)));
+        let Data::List(items) = &list.data else {
+            return;
+        };
+        server
+            .command
+            .extend(items.iter().filter_map(|own| own.text().map(str::to_owned)));
         let items: Vec<_> = items.iter().map(|own| own.range.clone()).collect();
         if server.command.len() != items.len() + 1 {
             return;
@@ -310,9 +355,15 @@ fn of_json(value: &ast::Value<'_>) -> Node {
         ast::Value::Array(own) => Data::List(own.elements.iter().map(of_json).collect()),
         ast::Value::Object(own) => {
             let members = own.properties.iter();
-            Data::Map(members.map(|own| (own.name.as_str().to_owned(), of_json(&own.value))).collect())
+            Data::Map(
+                members
+                    .map(|own| (own.name.as_str().to_owned(), of_json(&own.value)))
+                    .collect(),
+            )
         }
-        ast::Value::NumberLit(_) | ast::Value::BooleanLit(_) | ast::Value::NullKeyword(_) => Data::Other,
+        ast::Value::NumberLit(_) | ast::Value::BooleanLit(_) | ast::Value::NullKeyword(_) => {
+            Data::Other
+        }
     };
     Node {
         data,
@@ -326,7 +377,9 @@ fn toml(text: &str) -> Result<Node> {
 }
 
 fn of_table(table: &dyn TableLike, range: Range<usize>) -> Node {
-    let members = table.iter().map(|(name, item)| (name.to_owned(), of_item(item)));
+    let members = table
+        .iter()
+        .map(|(name, item)| (name.to_owned(), of_item(item)));
     Node {
         data: Data::Map(members.collect()),
         range,
@@ -369,7 +422,12 @@ fn of_value(value: &Value) -> Node {
     let data = match value {
         Value::String(text) => Data::Text(text.clone()),
         Value::Array(items) => Data::List(items.iter().map(of_value).collect()),
-        Value::Object(members) => Data::Map(members.iter().map(|(name, own)| (name.clone(), of_value(own))).collect()),
+        Value::Object(members) => Data::Map(
+            members
+                .iter()
+                .map(|(name, own)| (name.clone(), of_value(own)))
+                .collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::Number(_) => Data::Other,
     };
     Node { data, range: 0..0 }

@@ -22,8 +22,16 @@ const BACKUP_ENDING: &str = ".before-carboy";
 /// Leads each server through `carboy mcp wrap`.
 pub(in super::super) fn install(args: &McpInstallArgs) -> Result<Outcome> {
     let carboy = std::env::current_exe().context("cannot tell where carboy itself is")?;
-    let carboy = carboy.to_str().context("the path of carboy itself is no text")?.to_owned();
-    let policy = args.policy.policy.as_deref().map(absolute_policy).transpose()?;
+    let carboy = carboy
+        .to_str()
+        .context("the path of carboy itself is no text")?
+        .to_owned();
+    let policy = args
+        .policy
+        .policy
+        .as_deref()
+        .map(absolute_policy)
+        .transpose()?;
     let lead = |server: &Server| {
         let is_open = !server.command.is_empty() && !is_wrapped(&server.command);
         is_open.then(|| lead_of(server, &carboy, policy.as_deref()))
@@ -62,7 +70,9 @@ pub(in super::super) fn uninstall(args: &McpClientArgs) -> Result<Outcome> {
                 .with_context(|| format!("cannot remove {}", backup.display())),
             Ok(_) => {
                 let (path, backup) = (path.display(), backup.display());
-                output::note(format_args!("{path} was changed since it was wrapped; as it was before: {backup}"));
+                output::note(format_args!(
+                    "{path} was changed since it was wrapped; as it was before: {backup}"
+                ));
                 Ok(())
             }
             Err(_) => Ok(()),
@@ -70,7 +80,10 @@ pub(in super::super) fn uninstall(args: &McpClientArgs) -> Result<Outcome> {
     })
 }
 
-fn each(args: &McpClientArgs, mut each: impl FnMut(&Path, &Document) -> Result<()>) -> Result<Outcome> {
+fn each(
+    args: &McpClientArgs,
+    mut each: impl FnMut(&Path, &Document) -> Result<()>,
+) -> Result<Outcome> {
     let files = match (args.client, args.config.is_empty()) {
         (Some(client), true) => clients::files_of(client)?,
         (None, false) => args.config.clone(),
@@ -78,7 +91,8 @@ fn each(args: &McpClientArgs, mut each: impl FnMut(&Path, &Document) -> Result<(
     };
     for path in files {
         // A link to where the file is kept stays one.
-        let path = fs::canonicalize(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let path =
+            fs::canonicalize(&path).with_context(|| format!("cannot read {}", path.display()))?;
         each(&path, &read(&path)?)?;
     }
     Ok(Outcome::Clean)
@@ -120,7 +134,16 @@ fn lead_of(server: &Server, carboy: &str, policy: Option<&str>) -> Vec<String> {
 /// The server's name as `--name` takes it.
 fn name_of(name: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let plain: String = name.chars().map(|c| if is_plain(&c) { c.to_ascii_lowercase() } else { '-' }).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| {
+            if is_plain(&c) {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
     match ServerName::parse(&plain) {
         Ok(_) => plain,
         Err(_) => {
@@ -135,8 +158,12 @@ fn absolute_policy(policy: &str) -> Result<String> {
     if carboy_engine::Preset::named(policy).is_some() {
         return Ok(policy.to_owned());
     }
-    let path = fs::canonicalize(policy).with_context(|| format!("cannot read the policy {policy}"))?;
-    Ok(path.to_str().context("the policy's path is no text")?.to_owned())
+    let path =
+        fs::canonicalize(policy).with_context(|| format!("cannot read the policy {policy}"))?;
+    Ok(path
+        .to_str()
+        .context("the policy's path is no text")?
+        .to_owned())
 }
 
 fn backup(path: &Path) -> PathBuf {
@@ -152,13 +179,25 @@ fn show(path: &Path, before: &Document, text: &str) -> Result<()> {
     let line = |server: &Server| {
         let hidden = secrets.words(&server.command);
         let words = server.command.iter().zip(hidden);
-        let words = words.map(|(word, is_secret)| if is_secret { "***".to_owned() } else { shown(word) });
+        let words = words.map(|(word, is_secret)| {
+            if is_secret {
+                "***".to_owned()
+            } else {
+                shown(word)
+            }
+        });
         words.collect::<Vec<_>>().join(" ")
     };
     let mut out = format!("{}\n", path.display());
     for (old, new) in before.servers.iter().zip(&after.servers) {
         if old.command != new.command {
-            writeln!(out, "  {}\n  - {}\n  + {}", shown(&old.name), line(old), line(new))?;
+            writeln!(
+                out,
+                "  {}\n  - {}\n  + {}",
+                shown(&old.name),
+                line(old),
+                line(new)
+            )?;
         }
     }
     output::print(out)?;

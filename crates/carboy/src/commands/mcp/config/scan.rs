@@ -59,7 +59,11 @@ pub(in super::super) fn scan(args: &McpScanArgs) -> Result<Outcome> {
 pub(super) fn read(path: &Path) -> Result<Document> {
     let named = || format!("cannot read {}", path.display());
     let size = fs::metadata(path).with_context(named)?.len();
-    anyhow::ensure!(size <= FILE_BYTES_MAX, "{} is larger than {FILE_BYTES_MAX} bytes", path.display());
+    anyhow::ensure!(
+        size <= FILE_BYTES_MAX,
+        "{} is larger than {FILE_BYTES_MAX} bytes",
+        path.display()
+    );
     Document::parse(path, fs::read_to_string(path).with_context(named)?)
 }
 
@@ -73,13 +77,25 @@ fn print(format: Format, files: &[PathBuf], servers: usize, faults: &[Fault]) ->
         Format::Text => {
             let mut text = String::new();
             for fault in faults {
-                let Fault { file, server, severity, rule, message, remedy } = fault;
-                writeln!(text, "{file}: {server}: {severity} {rule}: {message}\n        {remedy}")?;
+                let Fault {
+                    file,
+                    server,
+                    severity,
+                    rule,
+                    message,
+                    remedy,
+                } = fault;
+                writeln!(
+                    text,
+                    "{file}: {server}: {severity} {rule}: {message}\n        {remedy}"
+                )?;
             }
             output::print(text)?;
             if !faults.is_empty() {
                 let (count, files) = (faults.len(), files.len());
-                output::note(format_args!("{count} findings in {servers} servers of {files} files"));
+                output::note(format_args!(
+                    "{count} findings in {servers} servers of {files} files"
+                ));
             }
         }
     }
@@ -98,36 +114,83 @@ fn judge(path: &Path, server: &Server, secrets: &Secrets, faults: &mut Vec<Fault
         });
     };
     for (kind, pairs) in [("variable", &server.variables), ("header", &server.headers)] {
-        for (name, value) in pairs.iter().filter(|(name, value)| secrets.is_secret(name, value)) {
-            let message = format!("the {kind} {} holds a secret of {} bytes in clear", shown(name), value.len());
-            add("high", "secret-in-config", message, "keep it in the client's secret store or the environment, refer to it, and replace it");
+        for (name, value) in pairs
+            .iter()
+            .filter(|(name, value)| secrets.is_secret(name, value))
+        {
+            let message = format!(
+                "the {kind} {} holds a secret of {} bytes in clear",
+                shown(name),
+                value.len()
+            );
+            add(
+                "high",
+                "secret-in-config",
+                message,
+                "keep it in the client's secret store or the environment, refer to it, and replace it",
+            );
         }
     }
     let words = secrets.words(&server.command);
     for at in (0..words.len()).filter(|at| words[*at]) {
-        let message = format!("argument {at} holds a secret in clear, which every process of the machine can read");
-        add("high", "secret-in-arguments", message, "give it in a variable or a file, and replace it");
+        let message = format!(
+            "argument {at} holds a secret in clear, which every process of the machine can read"
+        );
+        add(
+            "high",
+            "secret-in-arguments",
+            message,
+            "give it in a variable or a file, and replace it",
+        );
     }
     if let Some(url) = &server.url {
         if secrets.words(std::slice::from_ref(url))[0] {
-            add("high", "secret-in-url", "the URL holds a secret in clear".to_owned(), "send it in a header that refers to it, and replace it");
+            add(
+                "high",
+                "secret-in-url",
+                "the URL holds a secret in clear".to_owned(),
+                "send it in a header that refers to it, and replace it",
+            );
         }
         if let Some(host) = clear_host(url) {
-            add("high", "plain-http", format!("what goes to {host} goes in clear text"), "use https");
+            add(
+                "high",
+                "plain-http",
+                format!("what goes to {host} goes in clear text"),
+                "use https",
+            );
         }
         add_unwrapped_remote(&mut add);
         return;
     }
     if !is_wrapped(&server.command) {
-        add("medium", "unwrapped", "nothing judges what it is told and what it says".to_owned(), "carboy mcp install CLIENT wraps it");
+        add(
+            "medium",
+            "unwrapped",
+            "nothing judges what it is told and what it says".to_owned(),
+            "carboy mcp install CLIENT wraps it",
+        );
     }
     let own = super::install::own_command(&server.command);
     if let Some(package) = unpinned(own) {
-        let message = format!("it runs whatever version of {} is the newest", shown(package));
-        add("medium", "unpinned", message, "name a version, as in package@1.2.3, or an image by its digest");
+        let message = format!(
+            "it runs whatever version of {} is the newest",
+            shown(package)
+        );
+        add(
+            "medium",
+            "unpinned",
+            message,
+            "name a version, as in package@1.2.3, or an image by its digest",
+        );
     }
     if is_shell(own) {
-        add("low", "shell-wrapper", "a shell script starts it, so what runs is not plain to see".to_owned(), "name the program and its arguments");
+        add(
+            "low",
+            "shell-wrapper",
+            "a shell script starts it, so what runs is not plain to see".to_owned(),
+            "name the program and its arguments",
+        );
     }
 }
 
@@ -142,7 +205,9 @@ fn add_unwrapped_remote(add: &mut impl FnMut(&'static str, &'static str, String,
 
 /// The host of a clear-text URL, unless it is this machine.
 fn clear_host(text: &str) -> Option<String> {
-    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "ws"))?;
+    let url = url::Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "ws"))?;
     let is_local = match url.host()? {
         url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         url::Host::Ipv4(addr) => addr.is_loopback(),
@@ -161,7 +226,10 @@ fn is_shell(command: &[String]) -> bool {
     let Some((program, rest)) = command.split_first() else {
         return false;
     };
-    SHELLS.contains(&stem(program)) && rest.iter().any(|word| word.starts_with('-') && word.contains('c'))
+    SHELLS.contains(&stem(program))
+        && rest
+            .iter()
+            .any(|word| word.starts_with('-') && word.contains('c'))
 }
 
 /// The package or image that a launcher takes in its newest version.
@@ -188,9 +256,18 @@ fn unpinned(command: &[String]) -> Option<&str> {
         }
         rest = &rest[1..];
     }
-    let from = |flag: &str| rest.iter().position(|word| word == flag).and_then(|at| rest.get(at + 1));
-    let given = from("--from").or_else(|| from("--package")).or_else(|| from("-p"));
-    let first = || rest.iter().find(|word| !word.starts_with('-') && *word != "run" && *word != "--");
+    let from = |flag: &str| {
+        rest.iter()
+            .position(|word| word == flag)
+            .and_then(|at| rest.get(at + 1))
+    };
+    let given = from("--from")
+        .or_else(|| from("--package"))
+        .or_else(|| from("-p"));
+    let first = || {
+        rest.iter()
+            .find(|word| !word.starts_with('-') && *word != "run" && *word != "--")
+    };
     let package = given.or_else(first)?;
     (!is_pinned(package)).then_some(package)
 }
@@ -198,19 +275,44 @@ fn unpinned(command: &[String]) -> Option<&str> {
 fn is_pinned(package: &str) -> bool {
     let is_path = package.starts_with(['.', '/', '~']);
     let version = package.split_once("==").map(|(_, version)| version);
-    let version = version.or_else(|| package[package.len().min(1)..].rsplit_once('@').map(|(_, version)| version));
-    is_path || version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_hexdigit() || c == 'v') && version.contains(|c: char| c.is_ascii_digit()))
+    let version = version.or_else(|| {
+        package[package.len().min(1)..]
+            .rsplit_once('@')
+            .map(|(_, version)| version)
+    });
+    is_path
+        || version.is_some_and(|version| {
+            version.starts_with(|c: char| c.is_ascii_hexdigit() || c == 'v')
+                && version.contains(|c: char| c.is_ascii_digit())
+        })
 }
 
 /// The image of `docker run`, if its tag can move: none, or `latest`.
 fn image(rest: &[String]) -> Option<&str> {
-    const VALUED: [&str; 12] = ["-e", "--env", "-v", "--volume", "--mount", "-p", "--name", "-w", "-u", "--network", "--entrypoint", "--env-file"];
+    const VALUED: [&str; 12] = [
+        "-e",
+        "--env",
+        "-v",
+        "--volume",
+        "--mount",
+        "-p",
+        "--name",
+        "-w",
+        "-u",
+        "--network",
+        "--entrypoint",
+        "--env-file",
+    ];
     let mut words = rest.iter().skip_while(|word| *word != "run").skip(1);
     while let Some(word) = words.next() {
         if VALUED.contains(&&**word) {
             words.next();
         } else if !word.starts_with('-') {
-            let tag = word.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+            let tag = word
+                .rsplit('/')
+                .next()
+                .and_then(|last| last.split_once(':'))
+                .map(|(_, tag)| tag);
             let moves = !word.contains("@sha256:") && tag.is_none_or(|tag| tag == "latest");
             return moves.then_some(word);
         }
@@ -221,7 +323,10 @@ fn image(rest: &[String]) -> Option<&str> {
 /// A text of a configuration, fit for a terminal.
 pub(super) fn shown(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ';
-    text.chars().take(128).map(|c| if is_plain(c) { c } else { '?' }).collect()
+    text.chars()
+        .take(128)
+        .map(|c| if is_plain(c) { c } else { '?' })
+        .collect()
 }
 
 #[cfg(test)]
@@ -231,17 +336,29 @@ mod tests {
     #[test]
     fn packages_that_move() {
         for (command, expected) in [
-            ("npx -y @modelcontextprotocol/server-filesystem /x", Some("@modelcontextprotocol/server-filesystem")),
-            ("npx -y @modelcontextprotocol/server-filesystem@2025.1.2 /x", None),
+            (
+                "npx -y @modelcontextprotocol/server-filesystem /x",
+                Some("@modelcontextprotocol/server-filesystem"),
+            ),
+            (
+                "npx -y @modelcontextprotocol/server-filesystem@2025.1.2 /x",
+                None,
+            ),
             ("npx -y server@latest", Some("server@latest")),
             ("npx --package=x -y server", Some("server")),
             ("uvx mcp-server-git", Some("mcp-server-git")),
             ("uvx mcp-server-git==1.2.0", None),
-            ("uvx --from git+https://x.example/a server", Some("git+https://x.example/a")),
+            (
+                "uvx --from git+https://x.example/a server",
+                Some("git+https://x.example/a"),
+            ),
             ("pnpm dlx server", Some("server")),
             ("pnpm run server", None),
             ("cmd /c npx -y server", Some("server")),
-            ("docker run -i --rm -e TOKEN example/server", Some("example/server")),
+            (
+                "docker run -i --rm -e TOKEN example/server",
+                Some("example/server"),
+            ),
             ("docker run -i example/server:1.2", None),
             ("node server.js", None),
             ("npx ./server", None),
@@ -253,8 +370,16 @@ mod tests {
 
     #[test]
     fn clear_text_and_shells() {
-        assert_eq!(clear_host("http://x.example/mcp").as_deref(), Some("x.example"));
-        for url in ["https://x.example", "http://localhost:8080", "http://127.0.0.1/", "http://[::1]:1/"] {
+        assert_eq!(
+            clear_host("http://x.example/mcp").as_deref(),
+            Some("x.example")
+        );
+        for url in [
+            "https://x.example",
+            "http://localhost:8080",
+            "http://127.0.0.1/",
+            "http://[::1]:1/",
+        ] {
             assert_eq!(clear_host(url), None, "{url}");
         }
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();

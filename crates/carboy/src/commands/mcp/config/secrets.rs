@@ -24,12 +24,21 @@ impl Default for Secrets {
 impl Secrets {
     /// Whether a variable's or header's value is a secret, by its name or by what it looks like.
     pub(super) fn is_secret(&self, name: &str, value: &str) -> bool {
-        let value = value.trim().trim_start_matches("Bearer ").trim_start_matches("Basic ");
+        let value = value
+            .trim()
+            .trim_start_matches("Bearer ")
+            .trim_start_matches("Basic ");
         if value.len() < SECRET_BYTES_MIN || is_reference(value) {
             return false;
         }
-        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let is_named = self.policy.knows_variable(&plain.to_ascii_uppercase()).is_some()
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let is_named = self
+            .policy
+            .knows_variable(&plain.to_ascii_uppercase())
+            .is_some()
             || name.eq_ignore_ascii_case("authorization")
             || name.eq_ignore_ascii_case("cookie");
         let is_address = value.starts_with('/') || value.starts_with("http");
@@ -42,11 +51,15 @@ impl Secrets {
         let mut found = Vec::with_capacity(words.len());
         for word in words {
             let is_secret = match word.split_once(['=', ':']) {
-                Some((name, value)) if !value.starts_with("//") => self.is_secret(name.trim_start_matches('-'), value.trim()),
+                Some((name, value)) if !value.starts_with("//") => {
+                    self.is_secret(name.trim_start_matches('-'), value.trim())
+                }
                 Some(_) | None => self.holds(word) && !is_reference(word),
             };
             let is_value = before.starts_with('-') && !word.starts_with('-');
-            found.push(is_secret || (is_value && self.is_secret(before.trim_start_matches('-'), word)));
+            found.push(
+                is_secret || (is_value && self.is_secret(before.trim_start_matches('-'), word)),
+            );
             before = word;
         }
         found
@@ -61,6 +74,11 @@ impl Secrets {
 
 /// Whether it says where the value is, and is not the value: `${TOKEN}`, `$TOKEN`, `{env:TOKEN}`.
 fn is_reference(value: &str) -> bool {
-    ["${", "$(", "{env:", "{file:", "op://", "<"].iter().any(|mark| value.contains(mark))
-        || (value.starts_with('$') && value[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+    ["${", "$(", "{env:", "{file:", "op://", "<"]
+        .iter()
+        .any(|mark| value.contains(mark))
+        || (value.starts_with('$')
+            && value[1..]
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }

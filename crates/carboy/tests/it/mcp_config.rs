@@ -1,0 +1,248 @@
+//! `carboy mcp scan`, `install` and `uninstall`: clients' configuration files, as clients write them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Place, Who, expect_code, stdout};
+
+/// In two parts, so that no scanner takes this file for a leak.
+const TOKEN: [&str; 2] = ["ghp_", "0123456789abcdefghijABCDEFGHIJ012345"];
+
+const CURSOR: &str = r#"{
+  // what the team uses: é
+  "mcpServers": {
+    "GitHub tools": {
+      "command": "npx",
+      "args": ["-y", "@modelcontextprotocol/server-github"], // the newest
+      "env": { "GITHUB_TOKEN": "@SECRET@", "LOG": "debug" },
+    },
+    "local": { "command": "/opt/tools/server" },
+    "pinned": {
+      "command": "uvx",
+      "args": [
+        "mcp-server-git==1.2.0",
+        "--repository", "/src"
+      ]
+    },
+    "far": { "url": "http://tools.example/mcp", "headers": { "Authorization": "Bearer ${env:TOKEN}" } }
+  }
+}
+"#;
+
+const CODEX: &str = r#"# mine
+model = "o3"
+
+[mcp_servers.files]
+command = "npx" # comes with Node
+args = ["-y", "files@1.0.0", "--token=@SECRET@"]
+env = { "A" = "b" }
+
+[mcp_servers.plain]
+command = "/opt/tools/server"
+"#;
+
+const OPENCODE: &str = r#"{"mcp": {"one": {"type": "local", "command": ["docker", "run", "-i", "example/one"], "enabled": true}}}"#;
+
+const ZED: &str = r#"{"theme": "One", "context_servers": {"old": {"command": {"path": "node", "args": ["a.js"], "env": {}}}}}"#;
+
+const CLAUDE: &str = r#"{"projects": {"/src": {"mcpServers": {"sh": {"command": "bash", "args": ["-c", "exec node a.js"]}}}}}"#;
+
+const YAML: &str = "mcpServers:\n  y:\n    command: uvx\n    args: [tool]\n";
+
+/// A place whose home holds a client's file.
+struct Desk {
+    place: Place,
+    file: PathBuf,
+}
+
+impl Desk {
+    fn with(name: &str, text: &str) -> Self {
+        let place = Place::new(Who::Me);
+        let file = place.path("home").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text.replace("@SECRET@", &TOKEN.concat())).unwrap();
+        Self { place, file }
+    }
+
+    fn mcp(&self, arguments: &[&str], code: i32) -> String {
+        let output = self
+            .place
+            .carboy()
+            .arg("mcp")
+            .args(arguments)
+            .output()
+            .unwrap();
+        expect_code(&output, code);
+        let shown = format!(
+            "{}{}",
+            stdout(&output),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(!shown.contains(&TOKEN.concat()), "{shown}");
+        stdout(&output)
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.file).unwrap()
+    }
+
+    /// The rules that are found, each with its server.
+    fn found(&self) -> Vec<String> {
+        let code = i32::from(self.file.exists());
+        let found: Value =
+            serde_json::from_str(&self.mcp(&["scan", "--format", "json"], code)).unwrap();
+        let findings = found["findings"].as_array().unwrap().iter();
+        findings
+            .map(|own| {
+                format!(
+                    "{} {}",
+                    own["server"].as_str().unwrap(),
+                    own["rule"].as_str().unwrap()
+                )
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn servers_are_looked_over() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            ".cursor/mcp.json",
+            CURSOR,
+            &[
+                "GitHub tools secret-in-config",
+                "GitHub tools unwrapped",
+                "GitHub tools unpinned",
+                "local unwrapped",
+                "pinned unwrapped",
+                "far plain-http",
+                "far unwrapped-remote",
+            ],
+        ),
+        (
+            ".codex/config.toml",
+            CODEX,
+            &[
+                "files secret-in-arguments",
+                "files unwrapped",
+                "plain unwrapped",
+            ],
+        ),
+        (
+            ".config/opencode/opencode.json",
+            OPENCODE,
+            &["one unwrapped", "one unpinned"],
+        ),
+        (".config/zed/settings.json", ZED, &["old unwrapped"]),
+        (
+            ".claude.json",
+            CLAUDE,
+            &["sh unwrapped", "sh shell-wrapper"],
+        ),
+    ];
+    for (name, text, expected) in cases {
+        let mut found = Desk::with(name, text).found();
+        let mut expected: Vec<_> = expected.iter().map(|own| (*own).to_owned()).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_file_may_be_named_and_may_be_yaml() {
+    let desk = Desk::with("own.yaml", YAML);
+    let shown = desk.mcp(&["scan", "--config", desk.file.to_str().unwrap()], 1);
+    assert!(shown.contains("y: medium unpinned"), "{shown}");
+    desk.mcp(&["install", "--config", desk.file.to_str().unwrap()], 2);
+    assert_eq!(desk.text(), YAML);
+}
+
+#[test]
+fn nothing_to_find_is_nothing_said() {
+    let place = Place::new(Who::Me);
+    let output = place.carboy().args(["mcp", "scan"]).output().unwrap();
+    expect_code(&output, 0);
+    assert_eq!(stdout(&output), "");
+    let output = place
+        .carboy()
+        .args(["mcp", "install", "cursor"])
+        .output()
+        .unwrap();
+    expect_code(&output, 2);
+}
+
+#[test]
+fn servers_are_led_through_the_gate_and_back() {
+    for (client, name, text) in [
+        ("cursor", ".cursor/mcp.json", CURSOR),
+        ("codex", ".codex/config.toml", CODEX),
+        ("opencode", ".config/opencode/opencode.json", OPENCODE),
+        ("zed", ".config/zed/settings.json", ZED),
+        ("claude-code", ".claude.json", CLAUDE),
+    ] {
+        let desk = Desk::with(name, text);
+        let before = desk.text();
+        let shown = desk.mcp(&["install", client, "--dry-run"], 0);
+        assert!(shown.contains("mcp wrap --name "), "{client}: {shown}");
+        assert_eq!(desk.text(), before, "{client}");
+
+        desk.mcp(&["install", client], 0);
+        let wrapped = desk.text();
+        assert!(
+            !desk.found().iter().any(|own| own.ends_with(" unwrapped")),
+            "{client}: {wrapped}"
+        );
+        assert_eq!(
+            fs::read_to_string(backup(&desk.file)).unwrap(),
+            before,
+            "{client}"
+        );
+        assert_eq!(desk.mcp(&["install", client], 0), "", "{client}");
+        assert_eq!(desk.text(), wrapped, "{client}");
+
+        desk.mcp(&["uninstall", client], 0);
+        assert_eq!(desk.text(), before, "{client}");
+        assert!(!backup(&desk.file).exists(), "{client}");
+        assert_eq!(desk.mcp(&["uninstall", client], 0), "", "{client}");
+    }
+}
+
+#[test]
+fn a_wrapped_server_keeps_its_words_and_variables() {
+    let desk = Desk::with(".cursor/mcp.json", CURSOR);
+    desk.mcp(&["install", "cursor", "--policy", "strict"], 0);
+    let text = desk.text();
+    assert!(
+        text.contains("// what the team uses: é") && text.contains("// the newest"),
+        "{text}"
+    );
+    let wanted = "\"args\": [\"mcp\", \"wrap\", \"--name\", \"github-tools\", \"--policy\", \"strict\", \"--env\", \
+                  \"GITHUB_TOKEN\", \"--env\", \"LOG\", \"--\", \"npx\", \"-y\", \
+                  \"@modelcontextprotocol/server-github\"], // the newest";
+    let plain = desk.mcp(&["scan"], 1);
+    assert!(text.contains(wanted), "{text}\n{plain}");
+}
+
+#[test]
+fn what_was_added_since_stays() {
+    let desk = Desk::with(".config/opencode/opencode.json", OPENCODE);
+    desk.mcp(&["install", "opencode"], 0);
+    let added = desk
+        .text()
+        .replace("{\"mcp\"", "{\"theme\": \"x\", \"mcp\"");
+    fs::write(&desk.file, &added).unwrap();
+    desk.mcp(&["uninstall", "opencode"], 0);
+    assert_eq!(
+        desk.text(),
+        OPENCODE.replace("{\"mcp\"", "{\"theme\": \"x\", \"mcp\"")
+    );
+    assert!(backup(&desk.file).exists());
+}
+
+fn backup(file: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.before-carboy", file.display()))
+}
