@@ -6,10 +6,13 @@ use std::net::Ipv6Addr;
 use super::argument::Material;
 use super::rule::{Effect, Family, Place, TOOLS};
 use super::shell::{self, Command, Script, Way, base_name};
-use super::{code, glob, path, windows};
+use super::{Classes, code, glob, path, windows};
 
 /// The longest word that is looked at for a host.
 const HOST_WORD_BYTES_MAX: usize = 2048;
+
+/// Paths of one call. A call that names more is not read to its end.
+const PATHS_MAX: usize = 4096;
 
 /// Commands whose operands are run, or made to be.
 const HANDLERS: [&str; 22] = [
@@ -41,6 +44,8 @@ const HANDLERS: [&str; 22] = [
 #[derive(Debug, Default)]
 pub(crate) struct Acts {
     pub(crate) all: Vec<Act>,
+    /// Of each, in the same order.
+    pub(crate) classes: Vec<Classes>,
     script: Script,
     /// Whether there was more than could be read.
     pub(crate) is_cut: bool,
@@ -55,6 +60,8 @@ pub(crate) struct Act {
     pub(crate) words: Vec<String>,
     /// Those that are neither flags nor values of flags.
     pub(crate) operands: Vec<String>,
+    /// The same as paths.
+    pub(super) places: Vec<String>,
     pub(crate) reads: Vec<String>,
     pub(crate) writes: Vec<String>,
     pub(crate) deletes: Vec<String>,
@@ -97,8 +104,12 @@ pub(crate) fn acts(material: &Material) -> Acts {
         }
         all.push(act);
     }
+    let paths =
+        |act: &Act| act.reads.len() + act.writes.len() + act.deletes.len() + act.operands.len();
+    let has_many = all.iter().map(paths).sum::<usize>() > PATHS_MAX;
     Acts {
-        is_cut: script.is_cut || material.is_cut,
+        classes: Classes::of_all(&all),
+        is_cut: script.is_cut || material.is_cut || has_many,
         all,
         script,
     }
@@ -228,6 +239,7 @@ fn of_tool(material: &Material) -> Act {
         act.reads.clone_from(&paths);
     }
     act.writes.extend(destinations);
+    act.places.clone_from(&paths);
     act.operands = paths;
     for url in &material.urls {
         act.hosts.extend(host_of(url));
@@ -259,6 +271,8 @@ fn of_command(command: &Command, within: Option<&str>) -> Act {
         .flat_map(|own| own.valued.iter().map(|flag| &**flag))
         .collect();
     act.operands = operands(&act.words, &valued);
+    let places = act.operands.iter().map(|own| path::normal(own, within));
+    act.places = places.collect();
     for redirect in &command.redirects {
         let path = path::normal(&redirect.path, within);
         match redirect.way {

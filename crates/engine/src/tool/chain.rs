@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::act::Acts;
 use super::rule::{Clause, Grade};
-use super::{Classes, Match, family, holds};
+use super::{Match, family, holds};
 
 /// The chains, read when the first call is judged.
 pub(crate) static CHAINS: LazyLock<Chains> = LazyLock::new(|| {
@@ -131,13 +131,12 @@ impl Ended {
 /// The classes of a call.
 pub(crate) fn kinds(tool: &str, acts: &Acts, matches: &[Match]) -> Kinds {
     let words = family::words(tool);
-    let classes: Vec<_> = acts.all.iter().map(Classes::of).collect();
     let mut kinds = Kinds::NONE;
     for (at, class) in CHAINS.classes.values().enumerate() {
         let is_said = class.words.iter().any(|word| words.contains(word));
         let is_broken = || matches.iter().any(|own| class.rules.contains(&own.rule.id));
         let does = || {
-            let mut all = acts.all.iter().zip(&classes);
+            let mut all = acts.all.iter().zip(&acts.classes);
             all.any(|(act, own)| class.any.iter().any(|clause| holds(clause, act, own, acts)))
         };
         if is_said || is_broken() || does() {

@@ -49,7 +49,8 @@ fn steps(text: &str, is_glob: bool) -> Vec<Step> {
 
 /// A row of a table a step of the pattern: what of the text may have been covered so far.
 fn meets(pattern: &str, text: &str, is_glob: bool) -> bool {
-    if !begins_alike(pattern, text, is_glob) {
+    let begins_alike = alike(pattern.chars(), text.chars(), is_glob);
+    if !begins_alike || !(is_glob || alike(pattern.chars().rev(), text.chars().rev(), false)) {
         return false;
     }
     let (pattern, text) = (steps(pattern, true), steps(text, is_glob));
@@ -87,12 +88,19 @@ fn meets(pattern: &str, text: &str, is_glob: bool) -> bool {
 }
 
 /// Whether the two are alike up to the first star or question mark: most differ before it.
-fn begins_alike(pattern: &str, text: &str, is_glob: bool) -> bool {
+fn alike(
+    pattern: impl Iterator<Item = char>,
+    mut text: impl Iterator<Item = char>,
+    is_glob: bool,
+) -> bool {
     let is_wild = |c: char| matches!(c, '*' | '?');
-    let mut text = text.chars();
-    for own in pattern.chars() {
+    for own in pattern {
         let c = text.next();
-        if is_wild(own) || (is_glob && c.is_some_and(|c| is_wild(c) || c == '[')) {
+        // From its end, a bracket is a wild character too.
+        if is_wild(own) || own == ']' || own == '[' {
+            return true;
+        }
+        if is_glob && c.is_some_and(|c| is_wild(c) || c == '[') {
             return true;
         }
         if !c.is_some_and(|c| c.eq_ignore_ascii_case(&own)) {

@@ -19,7 +19,7 @@ mod terms;
 mod tests;
 mod windows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use act::{Act, is_named};
 use rule::{TOOLS, ToolRule};
@@ -45,9 +45,8 @@ pub(crate) struct Match {
 /// The rules that a call breaks, each once.
 pub(crate) fn judge(acts: &Acts) -> Vec<Match> {
     let mut matches = Vec::new();
-    let classes: Vec<_> = acts.all.iter().map(Classes::of).collect();
     for rule in &TOOLS.rules {
-        let found = acts.all.iter().zip(&classes).find(|(act, classes)| {
+        let found = acts.all.iter().zip(&acts.classes).find(|(act, classes)| {
             let holds = |clause: &Clause| holds(clause, act, classes, acts);
             rule.any.iter().any(holds)
         });
@@ -69,19 +68,26 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    pub(crate) fn of(act: &Act) -> Self {
-        let all = |paths: &[String]| paths.iter().flat_map(|path| classes_of(path)).collect();
-        let operands: Vec<_> = act
-            .operands
-            .iter()
-            .map(|own| path::normal(own, None))
-            .collect();
-        Self {
-            reads: all(&act.reads),
-            writes: all(&act.writes),
-            deletes: all(&act.deletes),
-            operands: all(&operands),
-        }
+    /// Of each act. A path that is met again is not looked at again.
+    fn of_all(acts: &[Act]) -> Vec<Self> {
+        let mut known: HashMap<String, Vec<&'static str>> = HashMap::new();
+        let mut of = |paths: &[String]| {
+            let mut classes = BTreeSet::new();
+            for path in paths {
+                if !known.contains_key(path) {
+                    known.insert(path.clone(), classes_of(path));
+                }
+                classes.extend(&known[path]);
+            }
+            classes
+        };
+        let one = |act: &Act| Self {
+            reads: of(&act.reads),
+            writes: of(&act.writes),
+            deletes: of(&act.deletes),
+            operands: of(&act.places),
+        };
+        acts.iter().map(one).collect()
     }
 }
 

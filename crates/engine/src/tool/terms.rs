@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::act::Acts;
 use super::chain::{Becomes, CHAINS};
 use super::rule::{Clause, TOOLS, Usual};
-use super::{Classes, glob, holds};
+use super::{glob, holds};
 use crate::finding::Severity;
 
 /// Which tools may be called, and what becomes of what calls do.
@@ -141,14 +141,14 @@ impl Terms {
             {
                 return None;
             }
-            let act = acts.all.iter().find(|act| {
+            let act = acts.all.iter().zip(&acts.classes).find(|(act, classes)| {
                 let mut paths = act.reads.iter().chain(&act.writes).chain(&act.deletes);
                 let is_path =
                     |path: &String| rule.paths.iter().any(|own| glob::covers_glob(own, path));
                 let is_there = rule.paths.is_empty() || paths.any(is_path);
-                is_there && holds(&rule.clause, act, &Classes::of(act), acts)
+                is_there && holds(&rule.clause, act, classes, acts)
             });
-            act.map(|act| (rule, act.name.clone()))
+            act.map(|(act, _)| (rule, act.name.clone()))
         });
         broken.collect()
     }

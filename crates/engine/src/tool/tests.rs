@@ -80,6 +80,15 @@ fn honest_commands_break_no_rule() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+#[test]
+fn hostile_commands_break_a_rule() {
+    let text = include_str!("../../../../cases/calls/hostile-commands.txt");
+    let commands = text.lines().filter(|line| !line.starts_with('#'));
+    let missed = commands.filter(|command| call("bash", &json!({ "command": command })).is_empty());
+    let missed: Vec<_> = missed.collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
 /// The tables of `docs/tools.md`.
 fn tables() -> String {
     let mut out =

@@ -33,6 +33,8 @@ const EXPANDED_BYTES_MAX: usize = 1 << 20;
 const COMMANDS_MAX: usize = 4096;
 /// Scripts within scripts, and groups within groups. People nest a handful.
 const DEPTH_MAX: usize = 24;
+/// Commands of one pipeline. People join a handful.
+const STAGES_MAX: usize = 64;
 /// Words that one brace expression may make.
 const BRACES_MAX: usize = 256;
 /// Rounds of all loops together that are read one by one; one more reads the rest.

@@ -7,8 +7,8 @@ use super::lex::{self, Arrow, Token};
 use super::output;
 use super::unwrap;
 use super::{
-    COMMANDS_MAX, Command, DEPTH_MAX, Pipe, ROUNDS_MAX, Redirect, SCRIPT_BYTES_MAX, Script,
-    UNKNOWN, WORK_BYTES_MAX, Way,
+    COMMANDS_MAX, Command, DEPTH_MAX, Pipe, ROUNDS_MAX, Redirect, SCRIPT_BYTES_MAX, STAGES_MAX,
+    Script, UNKNOWN, WORK_BYTES_MAX, Way,
 };
 
 /// The commands that a script runs.
@@ -123,7 +123,7 @@ impl Shell {
     fn pipeline(&mut self, tokens: &mut Tokens, input: Option<&str>) -> Option<String> {
         let start = self.out.commands.len();
         let mut fed = input.map(str::to_owned);
-        loop {
+        for _ in 0..STAGES_MAX {
             let from = self.out.commands.len();
             let before = tokens.at;
             let pipe = self.out.pipes.len();
@@ -161,6 +161,8 @@ impl Shell {
                 tokens.at += 1;
             }
         }
+        self.out.is_cut = true;
+        None
     }
 
     /// One part of a pipeline: a group, a loop, or a simple command.

@@ -169,7 +169,8 @@ fn read(shell: &mut Shell, at: usize, script: &str) {
 /// What feeds a command feeds what it runs.
 fn feed_as(shell: &mut Shell, at: usize, start: usize) {
     let to = start..shell.out.commands.len();
-    let fed = shell.out.pipes.iter().filter(|pipe| pipe.to.contains(&at));
+    let is_new = |pipe: &&Pipe| pipe.to.contains(&at) && !pipe.to.contains(&start);
+    let fed = shell.out.pipes.iter().filter(is_new);
     let fed: Vec<_> = fed
         .map(|pipe| Pipe {
             from: pipe.from.clone(),

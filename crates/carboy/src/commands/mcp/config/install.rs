@@ -111,7 +111,8 @@ pub(super) fn own_command(command: &[String]) -> &[String] {
 /// The words before a server's own command: `carboy mcp wrap ... --`.
 fn lead_len(command: &[String]) -> Option<usize> {
     let program = Path::new(command.first()?).file_stem()?.to_str()?;
-    let is_lead = program == "carboy" && command.get(1)? == "mcp" && command.get(2)? == "wrap";
+    let is_lead =
+        program.starts_with("carboy") && command.get(1)? == "mcp" && command.get(2)? == "wrap";
     let end = command.iter().position(|word| word == "--")?;
     (is_lead && end + 1 < command.len()).then_some(end + 1)
 }
