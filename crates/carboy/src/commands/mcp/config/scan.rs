@@ -199,7 +199,7 @@ fn add_unwrapped_remote(add: &mut impl FnMut(&'static str, &'static str, String,
         "low",
         "unwrapped-remote",
         "nothing judges what it is told and what it says".to_owned(),
-        "run the client itself behind the gate: carboy run -- CLIENT",
+        "carboy mcp proxy --upstream URL judges it; give the client the URL that it prints",
     );
 }
 
