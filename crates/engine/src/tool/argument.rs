@@ -101,6 +101,8 @@ impl Material {
                 self.commands.push(text.to_owned());
             }
             Some(Role::Words) => self.words.push(text.to_owned()),
+            // `source` is where from, too.
+            Some(Role::Code) if is_path(text) => self.paths.push(text.to_owned()),
             Some(Role::Code) => self.codes.push(text.to_owned()),
             Some(Role::Path) => self.paths.push(text.to_owned()),
             Some(Role::Destination) => self.destinations.push(text.to_owned()),
@@ -160,5 +162,6 @@ fn role_of(name: &str) -> Option<Role> {
 }
 
 fn is_path(text: &str) -> bool {
-    text.starts_with(['/', '~', '.', '\\']) || text.get(1..3) == Some(":\\")
+    let is_begun = text.starts_with(['/', '~', '.', '\\']) || text.get(1..3) == Some(":\\");
+    is_begun && !text.contains(['\n', ';', '('])
 }

@@ -81,6 +81,19 @@ fn honest_commands_break_no_rule() {
 }
 
 #[test]
+fn honest_calls_break_no_rule() {
+    let text = include_str!("../../../../cases/calls/honest-calls.txt");
+    let calls = text.lines().filter(|line| !line.starts_with('#'));
+    let broken = calls.filter_map(|line| {
+        let (tool, arguments) = line.split_once(' ').expect("a tool and its arguments");
+        let broken = call(tool, &serde_json::from_str(arguments).expect("arguments"));
+        (!broken.is_empty()).then(|| format!("{line}: {broken:?}"))
+    });
+    let broken: Vec<_> = broken.collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
 fn hostile_commands_break_a_rule() {
     let text = include_str!("../../../../cases/calls/hostile-commands.txt");
     let commands = text.lines().filter(|line| !line.starts_with('#'));

@@ -169,10 +169,11 @@ impl Document {
                 list.push(quoted(&server.command[0]));
                 let list = list.join(", ");
                 let second = match arguments {
-                    Some((range, items)) => {
-                        let comma = if items.is_empty() { "" } else { ", " };
-                        (range.start + 1..range.start + 1, list + comma)
-                    }
+                    Some((range, items)) => match items.first() {
+                        // Right before the first, so that what stands before that stays.
+                        Some(first) => (first.start..first.start, list + ", "),
+                        None => (range.start + 1..range.start + 1, list),
+                    },
                     None => {
                         let key = self.key_of_arguments();
                         (program.end..program.end, format!("{key}[{list}]"))
