@@ -90,19 +90,17 @@ impl Desk {
 
     /// The rules that are found, each with its server.
     fn found(&self) -> Vec<String> {
-        let code = i32::from(self.file.exists());
-        let found: Value =
-            serde_json::from_str(&self.mcp(&["scan", "--format", "json"], code)).unwrap();
-        let findings = found["findings"].as_array().unwrap().iter();
-        findings
-            .map(|own| {
-                format!(
-                    "{} {}",
-                    own["server"].as_str().unwrap(),
-                    own["rule"].as_str().unwrap()
-                )
-            })
-            .collect()
+        let mut scan = self.place.carboy();
+        let output = scan
+            .args(["mcp", "scan", "--format", "json"])
+            .output()
+            .unwrap();
+        let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let findings = found["findings"].as_array().unwrap();
+        expect_code(&output, i32::from(!findings.is_empty()));
+        let text = |own: &Value, key: &str| own[key].as_str().unwrap().to_owned();
+        let line = |own: &Value| format!("{} {}", text(own, "server"), text(own, "rule"));
+        findings.iter().map(line).collect()
     }
 }
 
