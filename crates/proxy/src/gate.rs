@@ -1,11 +1,14 @@
 //! The one place where engine, session, resolver, metrics and receipts meet.
 
+mod clock;
+mod id;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use carboy_engine::{
@@ -24,6 +27,9 @@ use crate::names::Names;
 use crate::record;
 use crate::resolve::Resolver;
 use crate::upstream::Upstream;
+use clock::{Clock, micros};
+pub use id::CrossingId;
+use id::Run;
 
 /// What a gate is made of.
 pub struct GateConfig {
@@ -66,7 +72,7 @@ pub struct Gate {
     own: OnceLock<Vec<SocketAddr>>,
     stop: watch::Sender<bool>,
     clock: Clock,
-    run: [u8; RUN_CHARS],
+    run: Run,
     opened: AtomicU64,
     recorded: AtomicU64,
     refused: AtomicU64,
@@ -93,13 +99,6 @@ pub struct Notice<'a> {
     pub refusal: &'a Refusal,
     /// Whether audit mode let it pass all the same.
     pub shadow: bool,
-}
-
-/// A crossing's id: unique, short enough to read aloud, and in one run ordered by its opening.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CrossingId {
-    run: [u8; RUN_CHARS],
-    sequence: u64,
 }
 
 /// A refused crossing. Its receipt is written.
@@ -183,7 +182,7 @@ impl Gate {
             own: OnceLock::new(),
             stop: watch::Sender::new(false),
             clock: Clock::start(),
-            run: run_name()?,
+            run: Run::draw()?,
             opened: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -353,10 +352,7 @@ impl Gate {
         let (inspection, step) = engine.open(crossing, &self.session, opened);
         let pass = Box::new(Pass {
             gate: Arc::clone(self),
-            id: CrossingId {
-                run: self.run,
-                sequence,
-            },
+            id: self.run.crossing(sequence),
             kind: crossing.kind,
             target: crossing.target.clone(),
             method: crossing.method.map(method_name),
@@ -746,84 +742,12 @@ impl Asked {
     }
 }
 
-impl CrossingId {
-    /// As it is written. Every receipt has one or two, so it is done without a formatter.
-    fn text(self) -> String {
-        let mut digits = [b'0'; SEQUENCE_DIGITS_MAX];
-        let mut start = digits.len();
-        let mut left = self.sequence;
-        while left > 0 {
-            start -= 1;
-            digits[start] += (left % 10) as u8;
-            left /= 10;
-        }
-        let start = start.min(SEQUENCE_DIGITS_MAX - SEQUENCE_DIGITS_MIN);
-        let mut text = String::with_capacity(2 + RUN_CHARS + SEQUENCE_DIGITS_MAX);
-        text.push('c');
-        text.push_str(std::str::from_utf8(&self.run).unwrap_or_default());
-        text.push('-');
-        text.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
-        text
-    }
-}
-
-impl fmt::Display for CrossingId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
-    }
-}
-
-impl fmt::Debug for CrossingId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("agent", &self.agent)
             .finish_non_exhaustive()
     }
-}
-
-/// The gate's clock: monotonic from its start, with the wall's beside it.
-struct Clock {
-    start: Instant,
-    wall: Duration,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self {
-            start: Instant::now(),
-            wall: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
-        }
-    }
-
-    fn now(&self) -> Time {
-        let elapsed = self.start.elapsed();
-        Time {
-            elapsed,
-            unix_seconds: (self.wall + elapsed).as_secs(),
-        }
-    }
-
-    fn wall(&self, time: Time) -> carboy_receipt::Time {
-        carboy_receipt::Time::from_unix_micros(micros(self.wall + time.elapsed))
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn run_name() -> Result<[u8; RUN_CHARS], getrandom::Error> {
-    let mut random = [0; RUN_CHARS];
-    getrandom::fill(&mut random)?;
-    Ok(random.map(|byte| RUN_ALPHABET[usize::from(byte) % RUN_ALPHABET.len()]))
 }
 
 fn evidence_refusal(error: &EvidenceError) -> Refusal {
@@ -865,15 +789,3 @@ const COMMON_METHODS: [&str; 8] = [
     "OPTIONS",
     "tools/call",
 ];
-
-/// The digits of the largest sequence number.
-const SEQUENCE_DIGITS_MAX: usize = 20;
-
-/// Fewer are filled up with zeros, so that ids of one run line up.
-const SEQUENCE_DIGITS_MIN: usize = 6;
-
-/// The characters that name a run: 32^6 runs is a billion.
-const RUN_CHARS: usize = 6;
-
-/// Crockford's base32: no letters that are mistaken for digits.
-const RUN_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -150,7 +150,7 @@ mod tests {
             assert_eq!(normal(text, None), expected, "{text}");
         }
         assert_eq!(normal("*", Some("/")), "/*");
-        assert_eq!(normal("x", Some("~/work")), "~/work/x");
-        assert_eq!(normal("/x", Some("~/work")), "/x");
+        assert_eq!(normal("x", Some("~/src")), "~/src/x");
+        assert_eq!(normal("/x", Some("~/src")), "/x");
     }
 }
