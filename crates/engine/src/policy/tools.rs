@@ -10,11 +10,11 @@ use super::error::did_you_mean;
 use super::file::{At, Limit, Size};
 use crate::tool::{self, CallLimits, Clause, OwnRule, Scoped, Terms, Treatment};
 
-/// Defaults of `tools.limits`. Agents make some tens of calls in a minute, a script of one some
-/// hundreds; an agent knows some tens of tools; what waits for the far end polls it every few seconds.
+/// Defaults of `tools.limits`. Agents make some tens of calls in a minute, a script that calls tools some
+/// thousands; an agent knows some tens of tools; what waits for the far end polls it every few seconds.
 const LIMITS: CallLimits = CallLimits {
-    calls_per_minute: Some(600),
-    tool_calls_per_minute: Some(300),
+    calls_per_minute: Some(6000),
+    tool_calls_per_minute: Some(3000),
     arguments_per_minute: Some(64 << 20),
     tools_per_hour: Some(256),
     concurrent: Some(64),
