@@ -184,7 +184,7 @@ mod tests {
                 "/sse?a=b",
                 "server-127-0-0-1-3001",
             ),
-            ("http://[::1]:9/", "http://[::1]:9", "/", "server---1-9"),
+            ("http://[::1]:9/", "http://[::1]:9", "/", "server-1-9"),
         ];
         for (url, target, path, called) in cases {
             let (found, endpoint) = far_end(url).unwrap();
