@@ -113,36 +113,7 @@ fn judge(path: &Path, server: &Server, secrets: &Secrets, faults: &mut Vec<Fault
             remedy: remedy.to_owned(),
         });
     };
-    for (kind, pairs) in [("variable", &server.variables), ("header", &server.headers)] {
-        for (name, value) in pairs
-            .iter()
-            .filter(|(name, value)| secrets.is_secret(name, value))
-        {
-            let message = format!(
-                "the {kind} {} holds a secret of {} bytes in clear",
-                shown(name),
-                value.len()
-            );
-            add(
-                "high",
-                "secret-in-config",
-                message,
-                "keep it in the client's secret store or the environment, refer to it, and replace it",
-            );
-        }
-    }
-    let words = secrets.words(&server.command);
-    for at in (0..words.len()).filter(|at| words[*at]) {
-        let message = format!(
-            "argument {at} holds a secret in clear, which every process of the machine can read"
-        );
-        add(
-            "high",
-            "secret-in-arguments",
-            message,
-            "give it in a variable or a file, and replace it",
-        );
-    }
+    judge_secrets(server, secrets, &mut add);
     if let Some(url) = &server.url {
         if secrets.words(std::slice::from_ref(url))[0] {
             add(
@@ -190,6 +161,44 @@ fn judge(path: &Path, server: &Server, secrets: &Secrets, faults: &mut Vec<Fault
             "shell-wrapper",
             "a shell script starts it, so what runs is not plain to see".to_owned(),
             "name the program and its arguments",
+        );
+    }
+}
+
+/// What of a server's configuration holds a secret in clear, besides its URL.
+fn judge_secrets(
+    server: &Server,
+    secrets: &Secrets,
+    add: &mut impl FnMut(&'static str, &'static str, String, &str),
+) {
+    for (kind, pairs) in [("variable", &server.variables), ("header", &server.headers)] {
+        for (name, value) in pairs
+            .iter()
+            .filter(|(name, value)| secrets.is_secret(name, value))
+        {
+            let message = format!(
+                "the {kind} {} holds a secret of {} bytes in clear",
+                shown(name),
+                value.len()
+            );
+            add(
+                "high",
+                "secret-in-config",
+                message,
+                "keep it in the client's secret store or the environment, refer to it, and replace it",
+            );
+        }
+    }
+    let words = secrets.words(&server.command);
+    for at in (0..words.len()).filter(|at| words[*at]) {
+        let message = format!(
+            "argument {at} holds a secret in clear, which every process of the machine can read"
+        );
+        add(
+            "high",
+            "secret-in-arguments",
+            message,
+            "give it in a variable or a file, and replace it",
         );
     }
 }
