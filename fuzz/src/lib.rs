@@ -7,6 +7,7 @@ mod engine;
 mod http;
 mod mcp;
 mod peek;
+mod shell;
 mod views;
 mod websocket;
 
@@ -14,6 +15,7 @@ pub use engine::{policy_file, views};
 pub use http::{http_head, url_target};
 pub use mcp::mcp_message;
 pub use peek::{client_hello, dns_message, socks};
+pub use shell::shell;
 pub use views::{
     alphabets, base85, compressed, escapes, hidden, literals, mail, numbers, radix, spellings, wide,
 };

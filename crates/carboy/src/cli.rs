@@ -366,7 +366,7 @@ pub(crate) struct UpstreamArgs {
     /// More authorities that upstream certificates may be signed by, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) upstream_ca: Option<PathBuf>,
-    /// The proxy that all connections go through: http://HOST:PORT
+    /// The proxy that all connections go through: http://HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) upstream_proxy: Option<String>,
     /// The variable that holds user:password for the upstream proxy

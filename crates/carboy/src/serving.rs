@@ -110,7 +110,7 @@ fn listen(
             role,
         });
     }
-    let workers = Workers::start(WORKERS)?;
+    let workers = Workers::start(WORKERS, gate.evidence().durability())?;
     Ok(tokio::spawn(serve(
         Arc::clone(gate),
         listeners,

@@ -17,6 +17,8 @@ pub use files::signing_key;
 pub use ledger::LEDGER_FILE;
 use ledger::Ledger;
 use log::Log;
+#[cfg(test)]
+pub(crate) use log::blocking;
 
 /// Where a gate's receipts go.
 #[derive(Debug)]
@@ -135,6 +137,13 @@ impl Evidence {
     /// The log's file, if there is one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// How safe a receipt is before its crossing is released.
+    pub fn durability(&self) -> Durability {
+        self.log
+            .as_ref()
+            .map_or(Durability::Buffered, |log| log.durability())
     }
 
     /// The public half of the key that signs.

@@ -29,6 +29,10 @@ pub const CLIENT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an upstream may take for its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a server in clear text may take to begin HTTP/2, before a request is sent: as long as for a
+/// TLS handshake, whose place it takes.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The stagger between attempts on a permit's addresses (RFC 8305, section 5 recommends 250 ms).
 pub const HAPPY_EYEBALLS_STAGGER: Duration = Duration::from_millis(250);
 
@@ -159,3 +163,7 @@ pub const MCP_SESSIONS_MAX: usize = 1024;
 /// How long an MCP message may take to come whole over HTTP: servers begin an answer before their
 /// tool has ended.
 pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The threads that one worker may have while crossings wait for the disk (`evidence.durability: synced`):
+/// each that waits takes one, and all that wait are served by one sync.
+pub const SYNC_THREADS_MAX: usize = 128;

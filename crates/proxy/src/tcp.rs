@@ -13,13 +13,13 @@ use carboy_engine::{Crossing, CrossingKind, Fault, Scheme, Surface, SurfaceKind}
 use carboy_wire::protocol::{Heard, Listener, Side};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::gate::{Gate, Pass, Refused};
 use crate::limits::BODY_HOLD_BYTES_MAX;
 use crate::relay::{Activity, RELAY_BUFFER_BYTES};
 use crate::stream::{ClientIo, Destination};
+use crate::upstream::Far;
 
 /// How long a client may pause within what it says. Longer than the gap between two segments of
 /// one write, and short enough not to be felt in a dialogue.
@@ -82,7 +82,7 @@ async fn connect_and_relay<IO: ClientIo>(
     }
 }
 
-fn note(pass: &mut Pass, server: &TcpStream) {
+fn note(pass: &mut Pass, server: &Far) {
     if let Ok(address) = server.peer_addr() {
         pass.dialled(address);
     }

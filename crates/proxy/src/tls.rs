@@ -17,7 +17,6 @@ use carboy_wire::opening::Opening;
 use carboy_wire::tls::ClientHello;
 use rustls::{AlertDescription, Error as TlsError};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +28,7 @@ use crate::peek::peek;
 use crate::relay::relay;
 use crate::stream::{ClientIo, Destination, Learnt, is_idle, silence_of};
 use crate::tcp;
+use crate::upstream::Far;
 
 /// Serves a stream that opens with a `ClientHello`.
 pub(crate) async fn serve<IO: ClientIo>(
@@ -183,7 +183,7 @@ async fn open_tunnel(
     gate: &Arc<Gate>,
     to: &Destination,
     hello: &ClientHello,
-) -> Result<TcpStream, Refused> {
+) -> Result<Far, Refused> {
     let target = to.target(Scheme::Tls);
     let mut pass = gate.open(tunnel(&target))?;
     let spelt = hello

@@ -1,10 +1,12 @@
 //! The only module that opens outbound sockets, and only with a permit.
 
 mod chain;
+mod far;
 mod identity;
 mod lease;
 mod line;
 mod pool;
+mod prior;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +17,6 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -33,6 +34,7 @@ use crate::limits::{
 use crate::resolve::{HostsTable, Resolver};
 use crate::roots;
 pub(crate) use chain::wants_login;
+pub(crate) use far::Far;
 pub use identity::{Identity, IdentityError};
 use lease::{Connection, Route, Sender};
 pub(crate) use lease::{Lease, SendError};
@@ -105,14 +107,14 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Fault::Upstream`] or [`Fault::UpstreamTimeout`].
-    pub async fn tcp(&self, permit: &Permit) -> Result<TcpStream, Fault> {
+    pub(crate) async fn tcp(&self, permit: &Permit) -> Result<Far, Fault> {
         if let Some(proxy) = permit.proxy() {
             return self.through(proxy, permit).await;
         }
         let addresses = interleaved(permit.addresses());
         let racing = race(&addresses);
         match timeout(CONNECT_TOTAL_TIMEOUT, racing).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => Ok(Far::Tcp(stream)),
             Ok(Err(fault)) => Err(fault.into_fault(permit)),
             Err(_) => Err(DialError::TimedOut.into_fault(permit)),
         }
@@ -122,7 +124,7 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`Upstream::tcp`], and [`Fault::UpstreamCertificate`].
-    pub async fn tls(&self, permit: &Permit) -> Result<TlsStream<TcpStream>, Fault> {
+    pub(crate) async fn tls(&self, permit: &Permit) -> Result<TlsStream<Far>, Fault> {
         self.tls_by(&self.connectors(permit.target()).http1, permit)
             .await
     }
@@ -131,7 +133,7 @@ impl Upstream {
         &self,
         connector: &TlsConnector,
         permit: &Permit,
-    ) -> Result<TlsStream<TcpStream>, Fault> {
+    ) -> Result<TlsStream<Far>, Fault> {
         let tcp = self.tcp(permit).await?;
         let name = server_name(&permit.target().host)?;
         let target = permit.target();
@@ -195,9 +197,11 @@ impl Upstream {
                 if let Some(proxy) = permit.proxy() {
                     return self.ask_proxy(proxy, permit).await;
                 }
+                if client == Protocol::Http2 {
+                    return self.speak_in_clear(permit).await;
+                }
                 let stream = self.tcp(permit).await?;
                 let address = peer(&stream, permit)?;
-                // A client that knows of HTTP/2 without TLS knows it of its server.
                 speak(stream, address, permit, client).await
             }
             Scheme::Https | Scheme::Tls => {
@@ -242,7 +246,7 @@ impl Upstream {
     }
 }
 
-fn peer(stream: &TcpStream, permit: &Permit) -> Result<SocketAddr, Fault> {
+fn peer(stream: &Far, permit: &Permit) -> Result<SocketAddr, Fault> {
     let gone = |error| Fault::Upstream(format!("{} broke off: {error}", permit.target()));
     stream.peer_addr().map_err(gone)
 }
@@ -311,8 +315,10 @@ impl Connectors {
         let mut config = client_config(roots, identity)?;
         let http1 = TlsConnector::from(Arc::new(config.clone()));
         config.alpn_protocols.insert(0, ALPN_HTTP2.to_vec());
-        // Sessions are not resumed across the two, whose choice of protocol differs.
-        config.resumption = Resumption::default();
+        if identity.is_none() {
+            // Sessions are not resumed across the two, whose choice of protocol differs.
+            config.resumption = Resumption::default();
+        }
         let http2 = TlsConnector::from(Arc::new(config));
         Ok(Self { http1, http2 })
     }
@@ -330,8 +336,10 @@ fn client_config(
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(own) => {
-            let shown = SingleCertAndKey::from(Arc::clone(&own.key));
-            builder.with_client_cert_resolver(Arc::new(shown))
+            let mut config = builder.with_client_cert_resolver(Arc::new(own.clone()));
+            // A session that is resumed would go on with the certificate that it began with.
+            config.resumption = Resumption::disabled();
+            config
         }
     };
     config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];

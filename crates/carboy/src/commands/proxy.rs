@@ -113,7 +113,8 @@ async fn serve(args: &ProxyArgs, role: Role, gate: Arc<Gate>) -> Result<Totals> 
     let again = (args.policy.policy.clone(), args.upstream.clone());
     let reloading = tokio::spawn(reload_on(hangups, again, Arc::clone(&gate)));
     let listener = Listener { socket, role };
-    let workers = Workers::start(thread::available_parallelism().map_or(1, NonZero::get))?;
+    let count = thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = Workers::start(count, gate.evidence().durability())?;
     carboy_proxy::serve(Arc::clone(&gate), vec![listener], workers, end(ends)).await?;
     reloading.abort();
     gate.evidence().close().context("cannot end the receipts")?;

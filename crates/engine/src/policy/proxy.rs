@@ -12,13 +12,15 @@ use crate::host::{Host, HostPattern};
 pub struct UpstreamProxy {
     host: Host,
     port: u16,
+    sealed: bool,
     login: Option<Box<str>>,
     around: Vec<HostPattern>,
     resolves: bool,
 }
 
-/// The port of a proxy whose URL names none.
+/// The ports of proxies whose URLs name none.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// Names that stand for something near, wherever they are asked for (RFC 6761, section 6.3; RFC 6762
 /// and its appendix G; RFC 8375; ICANN's `internal`).
@@ -44,10 +46,11 @@ impl UpstreamProxy {
         for rule in &file.no_proxy {
             around.extend(bypass(rule, problems));
         }
-        let (host, port) = place?;
+        let (host, port, sealed) = place?;
         Some(Self {
             host,
             port,
+            sealed,
             login: file.login.as_ref().map(|name| name.0.value.as_str().into()),
             around,
             resolves: file.resolve == ResolveFile::Remote,
@@ -62,6 +65,11 @@ impl UpstreamProxy {
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether it is spoken to inside TLS (an `https://` URL).
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// The variable of the environment that holds `user:password` for it.
@@ -104,11 +112,19 @@ fn is_at_or_below(name: &str, parent: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn parse_url(url: &At<String>, problems: &mut Problems<'_>) -> Option<(Host, u16)> {
-    const FORM: &str = "write it as http://HOST:PORT";
+fn parse_url(url: &At<String>, problems: &mut Problems<'_>) -> Option<(Host, u16, bool)> {
+    const FORM: &str = "write it as http://HOST:PORT or https://HOST:PORT";
     let text = url.0.value.as_str();
-    let Some(rest) = text.strip_prefix("http://") else {
-        problems.add_at(url, "`egress.proxy.url` is not an http:// URL", FORM);
+    let schemes = [
+        ("http://", HTTP_PORT, false),
+        ("https://", HTTPS_PORT, true),
+    ];
+    let known = schemes
+        .into_iter()
+        .find_map(|(scheme, port, sealed)| Some((text.strip_prefix(scheme)?, port, sealed)));
+    let Some((rest, own_port, sealed)) = known else {
+        let what = "`egress.proxy.url` is not an http:// or https:// URL";
+        problems.add_at(url, what, FORM);
         return None;
     };
     if rest.contains('@') {
@@ -123,7 +139,7 @@ fn parse_url(url: &At<String>, problems: &mut Problems<'_>) -> Option<(Host, u16
     if host.is_none() {
         problems.add_at(url, "`egress.proxy.url` names no host", FORM);
     }
-    Some((host?, port.unwrap_or(HTTP_PORT)))
+    Some((host?, port.unwrap_or(own_port), sealed))
 }
 
 fn check_variable(name: &At<String>, problems: &mut Problems<'_>) {
@@ -175,21 +191,26 @@ mod tests {
 
     #[test]
     fn a_url_names_a_host_and_a_port() {
-        for (url, host, port) in [
-            ("http://proxy.example:3128", "proxy.example", 3128),
-            ("http://proxy.example/", "proxy.example", 80),
-            ("http://10.0.0.1:8080", "10.0.0.1", 8080),
-            ("http://[fd00::1]:8080", "[fd00::1]", 8080),
+        for (url, host, port, sealed) in [
+            ("http://proxy.example:3128", "proxy.example", 3128, false),
+            ("http://proxy.example/", "proxy.example", 80, false),
+            ("https://proxy.example", "proxy.example", 443, true),
+            ("https://proxy.example:3129/", "proxy.example", 3129, true),
+            ("http://10.0.0.1:8080", "10.0.0.1", 8080, false),
+            ("http://[fd00::1]:8080", "[fd00::1]", 8080, false),
         ] {
             let own = proxy(&format!("{{url: '{url}'}}"));
             assert_eq!(
-                (own.host(), own.port()),
-                (&Host::parse(host).unwrap(), port),
+                (own.host(), own.port(), own.is_sealed()),
+                (&Host::parse(host).unwrap(), port, sealed),
                 "{url}"
             );
         }
         for (text, part) in [
-            ("{url: 'https://p.example:443'}", "not an http:// URL"),
+            (
+                "{url: 'socks5://p.example:1080'}",
+                "not an http:// or https:// URL",
+            ),
             ("{url: 'http://user:hunter2@p.example'}", "holds a login"),
             ("{url: 'http://10.0.0.0/8'}", "names no host"),
             ("{url: 'http://*.p.example'}", "names no host"),

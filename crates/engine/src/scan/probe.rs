@@ -8,6 +8,7 @@ use crate::finding::Class;
 use crate::injection;
 use crate::known::Known;
 use crate::rules::{PATTERNS, Pattern, RULES};
+use crate::tool;
 use crate::views::{View, walk};
 
 /// Where a passage begins, its score, and its signals with what each was worth, the heaviest first.
@@ -132,6 +133,13 @@ impl Probe {
     pub fn is_injection(rule: &str) -> bool {
         let mut rules = RULES.iter();
         rules.any(|own| own.id == rule && own.class == Class::Injection)
+    }
+
+    /// The words of each command that a shell would run; none if the script is cut.
+    pub fn commands(script: &str) -> Option<Vec<Vec<String>>> {
+        let script = tool::read_shell(script);
+        let words = script.commands.into_iter().map(|own| own.words);
+        (!script.is_cut).then(|| words.collect())
     }
 
     /// The regexes of all rules: the baseline is to run each over everything.

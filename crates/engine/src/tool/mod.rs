@@ -30,6 +30,7 @@ pub(crate) use chain::{Deed, Kinds, kinds};
 pub(crate) use family::{Families, of_description};
 pub(crate) use ledger::{Call, Ledger, Spent};
 pub(crate) use rule::Clause;
+pub(crate) use shell::read as read_shell;
 pub(crate) use terms::{
     CallLimits, OwnRule, Scoped, Terms, ToolListing, Treatment, UNREADABLE, ids, severity,
 };

@@ -94,6 +94,10 @@ impl Log {
         Ok((log, head))
     }
 
+    pub(super) fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Where it and its ledger are.
     pub(super) fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
@@ -256,8 +260,9 @@ impl fmt::Debug for Log {
     }
 }
 
-/// Runs what blocks for a disk's time, without stopping the runtime's other tasks where it can.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+/// Runs what blocks for a disk's time, without stopping the runtime's other tasks where it can: the
+/// workers' runtime can where receipts are synced.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         Ok(_) | Err(_) => work(),

@@ -99,8 +99,17 @@ pub(crate) enum Source {
         outcome: Arc<Outcome>,
         state: Arc<ConnectionState>,
     },
-    /// The upstream, whose connection can serve again once the body is in.
-    Upstream(Option<Lease>),
+    /// The upstream.
+    Upstream(Came),
+}
+
+/// What a response came by.
+#[derive(Default)]
+pub(crate) struct Came {
+    /// The upstream's connection, if it can serve again once the body is in.
+    pub(crate) lease: Option<Lease>,
+    /// How the request's body ends, which may still be on its way.
+    pub(crate) request: Option<Arc<Outcome>>,
 }
 
 /// How a request's body ended.
@@ -186,6 +195,16 @@ impl Body {
     }
 }
 
+impl Came {
+    /// By a connection, after a request that was sent whole.
+    pub(crate) fn by(lease: Lease) -> Self {
+        Self {
+            lease: Some(lease),
+            request: None,
+        }
+    }
+}
+
 impl BodyError {
     /// The refusal that broke it off.
     pub(crate) fn refused(&self) -> &Refused {
@@ -246,10 +265,16 @@ impl Inspected {
         }
         let taken = match next {
             Some(Ok(frame)) => self.take(frame),
-            Some(Err(error)) => Err(self.pass.end_with(self.source.fault(&error))),
+            Some(Err(error)) => Err(self.broken(&error)),
             None => self.finish(),
         };
         Poll::Ready(taken.or_else(|refused| self.stop(refused)))
+    }
+
+    /// What broke a request's body off broke its response off as well, and is what to tell.
+    fn broken(&mut self, error: &hyper::Error) -> Refused {
+        let refused = self.pass.end_with(self.source.fault(error));
+        self.source.why().cloned().unwrap_or(refused)
     }
 
     /// Lets go of what may go before waiting for more.
@@ -481,9 +506,18 @@ impl Source {
                 Some(violation) => violation.into(),
                 None => Fault::Dropped,
             },
+            Self::Upstream(_) if self.why().is_some() => Fault::Dropped,
             Self::Upstream(_) => {
                 Fault::Upstream(format!("the response broke off: {}", cause(error)))
             }
+        }
+    }
+
+    /// The refusal of the request that this answers, whose body was on its way.
+    fn why(&self) -> Option<&Refused> {
+        match self {
+            Self::Client { .. } => None,
+            Self::Upstream(came) => came.request.as_ref()?.refused(),
         }
     }
 
@@ -503,8 +537,8 @@ impl Source {
                     .complete
                     .store(true, std::sync::atomic::Ordering::Release);
             }
-            Self::Upstream(lease) => {
-                if let Some(lease) = lease.take() {
+            Self::Upstream(came) => {
+                if let Some(lease) = came.lease.take() {
                     lease.give_back();
                 }
             }
@@ -517,7 +551,7 @@ impl Source {
                 // Only the first refusal ends the body; there is no second.
                 let _ = outcome.refused.set(refused.clone());
             }
-            Self::Upstream(lease) => *lease = None,
+            Self::Upstream(came) => came.lease = None,
         }
     }
 }

@@ -14,7 +14,7 @@ use carboy_wire::http::{
 use carboy_wire::refusal;
 use hyper::body::{Body as _, Incoming};
 
-use super::body::{Body, Outcome, Source, cause};
+use super::body::{Body, Came, Outcome, Source, cause};
 use super::guard::MALFORMED_METHOD;
 use super::whole::Taken;
 use super::{Client, connect, own, websocket, whole};
@@ -168,7 +168,7 @@ impl Ask {
             }
         };
         match sent {
-            Ok((response, lease)) => answer(gate, &asked, (form, &path), response, lease).await,
+            Ok((response, came)) => answer(gate, &asked, (form, &path), response, came).await,
             Err(Unsent::Refused(refused)) => Err(refused),
             Err(Unsent::Fault(fault)) => Err(gate.refuse_answer(&asked, fault)),
         }
@@ -183,7 +183,7 @@ enum Unsent {
     Fault(Fault),
 }
 
-type Sent = Result<(Response<Incoming>, Option<Lease>), Unsent>;
+type Sent = Result<(Response<Incoming>, Came), Unsent>;
 
 /// Sends a request whose crossing is over, with all of its body. A kept connection may have been closed by the upstream just
 /// now: then it is sent once more on a new one, if that can do no harm (RFC 9110, section 9.2.2).
@@ -197,7 +197,7 @@ async fn send_whole(
     let again = (lease.is_reused() && head.method.is_idempotent()).then(|| head.clone());
     let request = Request::from_parts(head, Body::own(content.clone()));
     let error = match lease.send(request).await {
-        Ok(response) => return Ok((response, Some(lease))),
+        Ok(response) => return Ok((response, Came::by(lease))),
         Err(error) => error,
     };
     let retry = match (again, error) {
@@ -207,7 +207,7 @@ async fn send_whole(
     };
     let mut lease = redial(gate, permit, lease).await?;
     match lease.send(retry).await {
-        Ok(response) => Ok((response, Some(lease))),
+        Ok(response) => Ok((response, Came::by(lease))),
         Err(error) => Err(Unsent::Fault(error.into_fault(permit))),
     }
 }
@@ -247,8 +247,11 @@ async fn send_with_body(
         let error = match lease.send(request).await {
             Ok(response) => {
                 // An upstream that answers before it has read everything cannot be used again.
-                let lease = outcome.is_complete().then_some(lease);
-                return Ok((response, lease));
+                let came = Came {
+                    lease: outcome.is_complete().then_some(lease),
+                    request: Some(outcome),
+                };
+                return Ok((response, came));
             }
             Err(error) => error,
         };
@@ -271,7 +274,7 @@ pub(super) async fn answer(
     asked: &Asked,
     (form, path): (Form, &str),
     response: Response<Incoming>,
-    lease: Option<Lease>,
+    came: Came,
 ) -> Result<Response<Body>, Refused> {
     let (mut head, body) = response.into_parts();
     let mut pass = gate.open_answer(asked)?;
@@ -282,13 +285,13 @@ pub(super) async fn answer(
     downstream_head(&mut head);
     if body.is_end_stream() || form.has_no_body(&head) {
         pass.close()?;
-        if let Some(lease) = lease {
+        if let Some(lease) = came.lease {
             lease.give_back();
         }
         return Ok(Response::from_parts(head, Body::default()));
     }
     let is_unframed = form.is_unframed && body.size_hint().exact().is_none();
-    let mut body = Body::inspected(body, pass, Source::Upstream(lease), &head.headers);
+    let mut body = Body::inspected(body, pass, Source::Upstream(came), &head.headers);
     if is_unframed {
         body.take_whole().await?;
     } else {

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) use body::{Body, Source, cause};
+pub(crate) use body::{Body, Came, Source, cause};
 
 use crate::gate::Gate;
 use crate::limits::{

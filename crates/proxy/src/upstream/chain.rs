@@ -12,12 +12,27 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::{Upstream, interleaved, race};
-use crate::limits::{CONNECT_TOTAL_TIMEOUT, PROXY_ANSWER_BYTES_MAX};
+use super::{Far, Upstream, interleaved, race, server_name};
+use crate::limits::{CONNECT_TOTAL_TIMEOUT, PROXY_ANSWER_BYTES_MAX, TLS_HANDSHAKE_TIMEOUT};
 
 impl Upstream {
-    /// A connection to the proxy.
-    pub(super) async fn to_proxy(&self, proxy: &UpstreamProxy) -> Result<TcpStream, Fault> {
+    /// A connection to the proxy, inside TLS where its URL says so: then its certificate is verified as a
+    /// far end's is.
+    pub(super) async fn to_proxy(&self, proxy: &UpstreamProxy) -> Result<Far, Fault> {
+        let tcp = self.dial_proxy(proxy).await?;
+        if !proxy.is_sealed() {
+            return Ok(Far::Tcp(tcp));
+        }
+        let name = server_name(proxy.host())?;
+        let connecting = self.tls.http1.connect(name, tcp);
+        match timeout(TLS_HANDSHAKE_TIMEOUT, connecting).await {
+            Ok(Ok(stream)) => Ok(Far::Sealed(Box::new(stream))),
+            Ok(Err(error)) => Err(broken(&format!("failed its TLS handshake: {error}"))),
+            Err(_) => Err(broken("did not finish its TLS handshake in time")),
+        }
+    }
+
+    async fn dial_proxy(&self, proxy: &UpstreamProxy) -> Result<TcpStream, Fault> {
         let found = self.resolver().resolve(proxy.host()).await;
         let found = found.map_err(|fault| match fault {
             Fault::Unresolved(why) => broken(&format!("could not be resolved: {why}")),
@@ -38,11 +53,12 @@ impl Upstream {
         &self,
         proxy: &UpstreamProxy,
         permit: &Permit,
-    ) -> Result<TcpStream, Fault> {
+    ) -> Result<Far, Fault> {
         let mut stream = self.to_proxy(proxy).await?;
         let request = connect_request(permit.target(), login(proxy)?.as_ref());
         let asking = async {
             stream.write_all(&request).await?;
+            stream.flush().await?;
             answer(&mut stream).await
         };
         match timeout(CONNECT_TOTAL_TIMEOUT, asking).await {
@@ -80,26 +96,20 @@ fn broken(what: &str) -> Fault {
     Fault::Upstream(format!("the upstream proxy {what}"))
 }
 
-/// Reads the answer to a `CONNECT`, and not a byte of what follows: that is the far end's.
-async fn answer(stream: &mut TcpStream) -> io::Result<u16> {
+/// Reads the answer to a `CONNECT`, and not a byte of what follows: that is the far end's. Nothing can
+/// be looked at ahead inside TLS, so each byte is read by itself; there are some hundred.
+async fn answer(stream: &mut Far) -> io::Result<u16> {
     let mut said = Vec::new();
-    let mut seen = [0; 512];
-    loop {
-        let ahead = stream.peek(&mut seen).await?;
-        let before = said.len();
-        said.extend_from_slice(&seen[..ahead]);
-        let (status, whole) = match connect_answer(&said) {
-            Answered::Status(status, length) => (Some(status), length),
-            Answered::Incomplete if ahead > 0 && said.len() < PROXY_ANSWER_BYTES_MAX => {
-                (None, said.len())
-            }
-            Answered::Incomplete | Answered::Malformed => {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-        };
-        stream.read_exact(&mut seen[..whole - before]).await?;
-        if let Some(status) = status {
-            return Ok(status);
+    while said.len() < PROXY_ANSWER_BYTES_MAX {
+        said.push(stream.read_u8().await?);
+        if said.last() != Some(&b'\n') {
+            continue;
+        }
+        match connect_answer(&said) {
+            Answered::Status(status, _) => return Ok(status),
+            Answered::Incomplete => {}
+            Answered::Malformed => break,
         }
     }
+    Err(io::ErrorKind::InvalidData.into())
 }

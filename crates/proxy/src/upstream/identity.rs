@@ -2,23 +2,44 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carboy_engine::HostPattern;
+use parking_lot::Mutex;
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-/// A certificate and its key, for some upstreams.
+/// A certificate and its key, for some upstreams. Their files are read again once they have changed, so
+/// that a short-lived certificate can be renewed under a gate that runs.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub(super) hosts: HostPattern,
+    cert: PathBuf,
+    key: PathBuf,
+    pair: Arc<Mutex<Pair>>,
+}
+
+/// What was read last.
+#[derive(Debug)]
+struct Pair {
     /// Its `Debug` leaves the key out.
-    pub(super) key: Arc<CertifiedKey>,
+    certified: Arc<CertifiedKey>,
+    stamps: Option<[Stamp; 2]>,
+}
+
+/// What tells that a file is not the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
 }
 
 /// Why a certificate cannot be shown.
@@ -66,6 +87,42 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`]; none quotes what is in the files.
     pub fn load(hosts: HostPattern, cert: &Path, key: &Path) -> Result<Self, IdentityError> {
+        Ok(Self {
+            hosts,
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            pair: Arc::new(Mutex::new(Pair::read(cert, key)?)),
+        })
+    }
+
+    /// The pair that is in the files. While they hold none, as between the renewal of one and of the
+    /// other, the one before stands.
+    fn current(&self) -> Arc<CertifiedKey> {
+        let mut pair = self.pair.lock();
+        if pair.stamps.is_none() || pair.stamps != stamps(&self.cert, &self.key) {
+            match Pair::read(&self.cert, &self.key) {
+                Ok(renewed) => *pair = renewed,
+                Err(error) => tracing::warn!(%error, "a client certificate was not read again"),
+            }
+        }
+        Arc::clone(&pair.certified)
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl Pair {
+    fn read(cert: &Path, key: &Path) -> Result<Self, IdentityError> {
+        // Taken first: a file that changes while it is read is read again.
+        let stamps = stamps(cert, key);
         let content = |path: &Path, what| IdentityError::Content {
             path: path.to_owned(),
             what,
@@ -78,17 +135,28 @@ impl Identity {
         }
         let secret = read_secret(key)?;
         let own = PrivateKeyDer::from_pem_slice(&secret).map_err(|_| content(key, "key"))?;
-        let pair = CertifiedKey::from_der(chain, own, &default_provider());
-        let pair = pair.map_err(|source| IdentityError::Pair {
+        let certified = CertifiedKey::from_der(chain, own, &default_provider());
+        let certified = certified.map_err(|source| IdentityError::Pair {
             cert: cert.to_owned(),
             key: key.to_owned(),
             source,
         })?;
-        Ok(Self {
-            hosts,
-            key: Arc::new(pair),
-        })
+        let certified = Arc::new(certified);
+        Ok(Self { certified, stamps })
     }
+}
+
+/// None while one of the files is not there.
+fn stamps(cert: &Path, key: &Path) -> Option<[Stamp; 2]> {
+    let stamp = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Stamp {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    };
+    Some([stamp(cert)?, stamp(key)?])
 }
 
 /// Reads a file that only its owner may read.

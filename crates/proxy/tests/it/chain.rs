@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Client, Setup, Stand, Upstreams, body, status};
 use crate::tls::{Authority, ask, name, trusting, up_tunnel};
+use crate::ws::{self, TEXT, Ws};
 
 /// Heads that a proxy was sent.
 type Heads = Arc<Mutex<Vec<String>>>;
@@ -46,9 +47,29 @@ async fn proxy(refusal: Option<&'static str>) -> (Upstreams, Heads) {
     (proxy, heads)
 }
 
+/// What speaks TLS before a proxy, as `host`.
+async fn sealed(authority: &Authority, host: &str, proxy: &Upstreams) -> Upstreams {
+    let (acceptor, inner) = (authority.acceptor_of(host, &[]), proxy.address);
+    Upstreams::run(move |far| {
+        let acceptor = acceptor.clone();
+        async move {
+            // A client that does not trust it goes away.
+            if let Ok(mut stream) = acceptor.accept(far.stream).await {
+                let mut inner = TcpStream::connect(inner).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut inner).await;
+            }
+        }
+    })
+    .await
+}
+
 fn policy(proxy: &Upstreams, more: &str) -> String {
+    policy_of("http", proxy, more)
+}
+
+fn policy_of(scheme: &str, proxy: &Upstreams, more: &str) -> String {
     format!(
-        "version: 1\negress:\n  private: ['127.0.0.0/8']\n  proxy: {{url: 'http://up.example:{}'{more}}}\n",
+        "version: 1\negress:\n  private: ['127.0.0.0/8']\n  proxy: {{url: '{scheme}://up.example:{}'{more}}}\n",
         proxy.port()
     )
 }
@@ -104,6 +125,94 @@ async fn tls_and_raw_tcp_go_through_tunnels() {
         format!("CONNECT up.example:{} HTTP/1.1", up.port()),
         format!("CONNECT up.example:{} HTTP/1.1", raw.port()),
     ];
+    let asked = heads.lock().clone();
+    let lines: Vec<_> = asked
+        .iter()
+        .filter_map(|head| head.lines().next())
+        .collect();
+    assert_eq!(lines, expect);
+    assert!(stand.finish().await.reasons.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_may_be_spoken_to_inside_tls() {
+    let authority = Authority::new();
+    let up = authority.upstream("up.example").await;
+    let raw = Upstreams::run(|mut far| async move {
+        far.say("220 ready\r\n").await;
+        while far.read().await.is_some() {}
+    })
+    .await;
+    let (inner, heads) = proxy(None).await;
+    let proxy = sealed(&authority, "up.example", &inner).await;
+    let policy = policy_of("https", &proxy, "");
+    let stand = Stand::with(Setup {
+        policy: &format!("{policy}  tcp: ['up.example:{}']\n", raw.port()),
+        authorities: authority.files(),
+        ..Setup::default()
+    })
+    .await;
+    let response = stand.get("http://other.example:8080/a").await;
+    assert!(
+        body(&response).starts_with("GET http://other.example:8080/a HTTP/1.1"),
+        "{response}"
+    );
+    let client = trusting(&stand.gate, &["http/1.1"]);
+    let socket = up_tunnel(&stand, up.port()).await;
+    let mut stream = client.connect(name("up.example"), socket).await.unwrap();
+    let host = format!("up.example:{}", up.port());
+    assert_eq!(status(&ask(&mut stream, &host, "/").await), 200);
+    // What the far end says at once follows the proxy's answer within the same record.
+    let mut client = Client(up_tunnel(&stand, raw.port()).await);
+    assert_eq!(client.exactly(11).await, "220 ready\r\n");
+    drop(client);
+    assert_eq!(heads.lock().len(), 3);
+    assert!(stand.finish().await.reasons.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_another_is_told_nothing() {
+    let authority = Authority::new();
+    let (inner, heads) = proxy(None).await;
+    let proxy = sealed(&authority, "other.example", &inner).await;
+    let stand = Stand::with(Setup {
+        policy: &policy_of("https", &proxy, ""),
+        authorities: authority.files(),
+        ..Setup::default()
+    })
+    .await;
+    let response = stand.get("http://other.example/").await;
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(response.contains("failed its TLS handshake"), "{response}");
+    assert_eq!(heads.lock().len(), 0);
+    stand.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websockets_go_through_tunnels() {
+    let authority = Authority::new();
+    let (clear, sealed) = (ws::echo().await, authority.websocket("up.example").await);
+    let (proxy, heads) = proxy(None).await;
+    let stand = Stand::with(Setup {
+        policy: &policy(&proxy, ""),
+        authorities: authority.files(),
+        ..Setup::default()
+    })
+    .await;
+    let mut socket = Ws::forward(&stand, &clear, "").await;
+    socket.send(TEXT, "in clear").await;
+    assert_eq!(socket.frame().await.unwrap().payload, b"in clear");
+    assert_eq!(socket.close().await, ["close 1000"]);
+
+    let tls = trusting(&stand.gate, &["http/1.1"]);
+    let tcp = up_tunnel(&stand, sealed.port()).await;
+    let stream = tls.connect(name("up.example"), tcp).await.unwrap();
+    let mut socket = Ws::open(stream, "/", &ws::host(&sealed), "").await;
+    socket.send(TEXT, "inside TLS").await;
+    assert_eq!(socket.frame().await.unwrap().payload, b"inside TLS");
+    assert_eq!(socket.close().await, ["close 1000"]);
+
+    let expect = [&clear, &sealed].map(|up| format!("CONNECT up.example:{} HTTP/1.1", up.port()));
     let asked = heads.lock().clone();
     let lines: Vec<_> = asked
         .iter()

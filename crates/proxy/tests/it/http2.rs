@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::support::{OPEN, Setup, Stand};
+use crate::support::{OPEN, Setup, Stand, Upstreams};
 use crate::tls::{Authority, ask, name, trusting, tunnel};
 
 /// A body whose frames are sent one by one; an error breaks it off.
@@ -289,7 +289,10 @@ async fn a_secret_in_a_message_stays() {
     assert!(!set.echo.has_seen(token.as_bytes()));
     drop(client);
     let done = set.stand.finish().await;
-    assert_eq!(done.reasons, ["secret"]);
+    // The answer may have begun by then, and ends with what it answers.
+    let (first, rest) = done.reasons.split_first().unwrap();
+    assert_eq!(first, "secret");
+    assert!(rest.is_empty() || rest == ["dropped"], "{rest:?}");
 }
 
 /// The status of a call: with the head where nothing was answered yet, else after what was.
@@ -351,6 +354,41 @@ async fn streams_in_clear_are_crossings_of_their_own() {
     assert_eq!(fronted.unwrap().status(), StatusCode::MISDIRECTED_REQUEST);
     drop(client);
     assert_eq!(stand.finish().await.receipts.len(), 4);
+}
+
+/// A server of HTTP/1.1 that closes a connection on which something else is begun.
+async fn curt() -> Upstreams {
+    Upstreams::run(|mut far| async move {
+        while let Some(request) = far.request().await {
+            if request.starts_with("PRI ") {
+                return;
+            }
+            far.answer(&request).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_in_clear_that_knows_no_http2_is_spoken_to_in_http1() {
+    for up in [Upstreams::echo().await, curt().await] {
+        let stand = Stand::open(OPEN).await;
+        let host = format!("up.example:{}", up.port());
+        let mut client = client::<_, Full<Bytes>>(tunnel(stand.address, &host).await).await;
+        for path in ["/a", "/b"] {
+            let request = Request::post(format!("http://{host}{path}"))
+                .body(Full::from("said"))
+                .unwrap();
+            let response = soon(client.send_request(request)).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.starts_with(format!("POST {path} HTTP/1.1\r\n").as_bytes()));
+            assert!(body.ends_with(b"said"), "{body:?}");
+        }
+        // The second request asked for no HTTP/2 again.
+        assert_eq!(up.connections(), 2);
+        drop(client);
+        assert!(stand.finish().await.reasons.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,6 +76,36 @@ async fn a_certificate_is_shown_where_the_policy_says_so() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_is_shown_by_a_gate_that_runs() {
+    let (authority, shown, renewed) = (Authority::new(), Papers::new(), Papers::new());
+    let up = authority
+        .upstream_asking("up.example", renewed.authority.clone())
+        .await;
+    let stand = Stand::with(Setup {
+        authorities: authority.files(),
+        identities: vec![shown.identity("up.example").unwrap()],
+        ..Setup::default()
+    })
+    .await;
+    let host = format!("up.example:{}", up.port());
+    // Between the two renames the files hold no pair, and the one before stands.
+    for (file, code) in [(None, 502), (Some("cert.pem"), 502), (Some("key.pem"), 200)] {
+        if let Some(file) = file {
+            fs::rename(renewed.file(file), shown.file(file)).unwrap();
+        }
+        let client = trusting(&stand.gate, &["http/1.1"]);
+        let socket = up_tunnel(&stand, up.port()).await;
+        let mut stream = client.connect(name("up.example"), socket).await.unwrap();
+        assert_eq!(
+            status(&ask(&mut stream, &host, "/").await),
+            code,
+            "{file:?}"
+        );
+    }
+    stand.finish().await;
+}
+
 #[test]
 fn a_key_that_others_may_read_or_that_is_another_is_not_used() {
     let papers = Papers::new();

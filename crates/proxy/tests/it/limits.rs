@@ -224,6 +224,11 @@ const PARTS: &[Part] = &[
                 "refused as `upstream_timeout` (504)",
             ),
             (
+                "proxy/src/limits.rs",
+                "PREFACE_TIMEOUT",
+                "refused as `upstream_timeout` (504)",
+            ),
+            (
                 LIMITS,
                 "RESPONSE_HEAD_TIMEOUT",
                 "refused as `upstream_timeout` (504)",
@@ -538,6 +543,11 @@ const PARTS: &[Part] = &[
                 "proxy/src/evidence/log.rs",
                 "BUFFER_BYTES_MAX",
                 "the lines are written",
+            ),
+            (
+                "proxy/src/limits.rs",
+                "SYNC_THREADS_MAX",
+                "the worker's other crossings wait as well",
             ),
         ],
     },

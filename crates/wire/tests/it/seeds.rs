@@ -121,3 +121,8 @@ fn literals() {
 fn socks() {
     over_seeds("socks", invariants::socks);
 }
+
+#[test]
+fn shell() {
+    over_seeds("shell", invariants::shell);
+}

@@ -17,7 +17,7 @@ mod word;
 use std::ops::Range;
 
 pub(super) use output::base64;
-pub(super) use run::read;
+pub(crate) use run::read;
 pub(super) use unwrap::{base_name, wide_base64};
 
 /// Stands for what is known only when the script runs. No one types it: OBJECT REPLACEMENT CHARACTER.

@@ -18,6 +18,7 @@ use hyper::ext::Protocol as ConnectProtocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
+use super::body::Came;
 use super::exchange::{self, Ask, Form};
 use super::guard::Busy;
 use super::{Body, Client, Next};
@@ -134,7 +135,7 @@ impl Handshake<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.answer(asked, path, key, response);
         }
-        exchange::answer(gate, &asked, (form, &path), response, None).await
+        exchange::answer(gate, &asked, (form, &path), response, Came::default()).await
     }
 
     /// Judges the server's 101, and readies what follows the client's.

@@ -19,7 +19,7 @@ use super::far::{Answer, own_fields};
 use super::reply::Reply;
 use super::sessions::{Key, SESSION};
 use crate::gate::Refused;
-use crate::http::{Body, Source};
+use crate::http::{Body, Came, Source};
 use crate::limits::{MCP_BODY_TIMEOUT, MCP_QUEUE_MESSAGES};
 use crate::mcp::talk::{Heard, Talk};
 
@@ -231,7 +231,7 @@ impl Link {
                 Ok(Response::from_parts(head, Reply::Events(events)))
             }
             Content::Other => {
-                let source = Source::Upstream(Some(lease));
+                let source = Source::Upstream(Came::by(lease));
                 let mut body = Body::inspected(body, pass, source, &head.headers);
                 body.prime().await?;
                 Ok(Response::from_parts(head, Reply::Other(Box::new(body))))
