@@ -41,13 +41,14 @@ fn main() {
     let published = source::read_published(&rules_dir).unwrap_or_else(|error| panic!("{error}"));
     let model = score::model(&rules_dir.join("scored"), &mut rules);
     let model = model.unwrap_or_else(|error| panic!("{error}"));
+    let cues = model.cues;
     write("score.rs", model.statics);
     write("trie.bin", model.trie);
     let Gates {
         plain,
         wide,
         literal_len_max,
-    } = gate::build(&rules);
+    } = gate::build(&rules, cues);
     let fold = fold::build();
     write("rules.rs", emit::rules(&rules));
     write("published.rs", emit::published(&published));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::fold::Fold;
-use crate::gate::{self, Gate, Wake};
+use crate::gate::{self, End, Gate, Wake};
 use crate::reach;
 use crate::source::{HomeSurface, RuleSource};
 
@@ -128,20 +128,27 @@ pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
         ..
     } = gate;
     let len = table.len();
-    let (wakes, starts, tails) = wakes(gate);
+    let (wakes, ends, tails) = ends(gate);
     format!(
         "static {name}: Gate<{row_bits}, {len}> = Gate {{\nclasses: {classes:?},\n\
          accept: {accept},\n\
          table: entries(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
-         wakes: &[\n{wakes}],\nstarts: &{starts:?},\ntails: &{tails:?},\n}};\n"
+         wakes: &[\n{wakes}],\nends: &[\n{ends}],\ntails: &{tails:?},\n}};\n"
     )
 }
 
-/// All wakes in a row, where those of each accepting state start, and all tails in a row.
-fn wakes(gate: &Gate) -> (String, Vec<u16>, Vec<u8>) {
-    let (mut text, mut starts, mut tails) = (String::new(), vec![0u16], Vec::new());
+/// All wakes in a row, what ends at each accepting state and where its wakes start, and all tails in a
+/// row. A last end tells where the last wakes end.
+fn ends(gate: &Gate) -> (String, String, Vec<u8>) {
+    let (mut text, mut ends, mut tails) = (String::new(), String::new(), Vec::new());
     let mut count = 0;
-    for wakes in &gate.wakes {
+    let last = End {
+        cues: [0; 2],
+        wakes: Vec::new(),
+    };
+    for End { cues, wakes } in gate.ends.iter().chain([&last]) {
+        let start = u16::try_from(count).expect("fewer than 65536 wakes");
+        writeln!(ends, "End {{ cues: {cues:?}, start: {start} }},").expect("a String takes all");
         for wake in wakes {
             let tail = place(&mut tails, &wake.tail);
             let Wake {
@@ -159,9 +166,8 @@ fn wakes(gate: &Gate) -> (String, Vec<u16>, Vec<u8>) {
             .expect("a String takes all");
         }
         count += wakes.len();
-        starts.push(u16::try_from(count).expect("fewer than 65536 wakes"));
     }
-    (text, starts, tails)
+    (text, ends, tails)
 }
 
 /// Where a tail is among the others; it is added where it is not.

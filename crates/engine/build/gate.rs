@@ -2,6 +2,7 @@
 //! deterministic, with case and white space folded in its byte classes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use crate::require;
 use crate::source::{Direction, RuleSource};
@@ -41,7 +42,16 @@ pub(crate) struct Gate {
     /// The first accepting state.
     pub(crate) accept: u16,
     /// What ends at each accepting state.
-    pub(crate) wakes: Vec<Vec<Wake>>,
+    pub(crate) ends: Vec<End>,
+}
+
+/// What ends at an accepting state.
+pub(crate) struct End {
+    /// The kinds of cues that are whole there, on the way out and on the way in: far more frequent than
+    /// what wakes a regex, and not worth a place of their own.
+    pub(crate) cues: [u32; 2],
+    /// All else.
+    pub(crate) wakes: Vec<Wake>,
 }
 
 /// Every kind of white space is one class: a literal's space matches a run of any. So are quotes,
@@ -87,15 +97,15 @@ pub(crate) struct Gates {
     pub(crate) literal_len_max: usize,
 }
 
-pub(crate) fn build(rules: &[RuleSource]) -> Gates {
+pub(crate) fn build(rules: &[RuleSource], cues: Range<usize>) -> Gates {
     let literals = literals(rules);
     let lens = literals.iter().map(|literal| literal.text.len());
     let literal_len_max = lens.max().unwrap_or(0);
     let (wide, plain): (Vec<Literal>, Vec<Literal>) =
         literals.into_iter().partition(Literal::is_wide);
     Gates {
-        plain: automaton(&plain),
-        wide: automaton(&wide),
+        plain: automaton(&plain, &cues),
+        wide: automaton(&wide, &cues),
         literal_len_max,
     }
 }
@@ -137,7 +147,7 @@ pub(crate) fn extra_groups(regex: &str) -> Vec<require::Group> {
     require::groups(regex, SLOTS - 1)
 }
 
-fn automaton(literals: &[Literal]) -> Gate {
+fn automaton(literals: &[Literal], cues: &Range<usize>) -> Gate {
     let mut nodes = vec![node(0)];
     literals.iter().for_each(|literal| add(&mut nodes, literal));
     let order = link(&mut nodes);
@@ -150,7 +160,7 @@ fn automaton(literals: &[Literal]) -> Gate {
             classes[byte as usize] = index as u8 + 1;
         }
     }
-    number(&nodes, &order, &letters, classes)
+    number(&nodes, &order, &letters, classes, cues)
 }
 
 fn node(last: u8) -> Node {
@@ -220,7 +230,13 @@ fn step(nodes: &[Node], mut at: usize, byte: u8) -> usize {
     }
 }
 
-fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -> Gate {
+fn number(
+    nodes: &[Node],
+    order: &[usize],
+    letters: &[u8],
+    classes: [u8; 256],
+    cues: &Range<usize>,
+) -> Gate {
     let (plain, accepting): (Vec<usize>, Vec<usize>) = order
         .iter()
         .partition(|node| nodes[**node].wakes.is_empty());
@@ -238,15 +254,33 @@ fn number(nodes: &[Node], order: &[usize], letters: &[u8], classes: [u8; 256]) -
             next[index + 1] = ids[step(nodes, *node, *letter)];
         }
     }
-    let wakes = order[accept..]
+    let ends = order[accept..]
         .iter()
-        .map(|node| nodes[*node].wakes.clone())
+        .map(|node| end(&nodes[*node].wakes, cues))
         .collect();
     Gate {
         classes,
         row_bits: row.ilog2(),
         table,
         accept: accept as u16,
-        wakes,
+        ends,
     }
+}
+
+fn end(wakes: &[Wake], cues: &Range<usize>) -> End {
+    let mut end = End {
+        cues: [0; 2],
+        wakes: Vec::new(),
+    };
+    for wake in wakes {
+        let pattern = usize::from(wake.slot) / SLOTS;
+        if !cues.contains(&pattern) || !wake.tail.is_empty() {
+            end.wakes.push(wake.clone());
+            continue;
+        }
+        for (kinds, is_looked_for) in end.cues.iter_mut().zip(wake.ways) {
+            *kinds |= u32::from(is_looked_for) << (pattern - cues.start);
+        }
+    }
+    end
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -74,6 +75,8 @@ struct SignalSource {
 
 /// The model as Rust statics, and the trie of its words.
 pub(crate) struct Model {
+    /// The patterns that stand for kinds of cues.
+    pub(crate) cues: Range<usize>,
     pub(crate) statics: String,
     pub(crate) trie: Vec<u8>,
 }
@@ -164,6 +167,7 @@ fn emit(model: &ModelSource, first_cue: usize) -> Result<Model, String> {
     }
     out.push_str("],\n};\n");
     Ok(Model {
+        cues: first_cue..first_cue + points.len(),
         statics: out,
         trie: trie::build(lexemes.keys().copied()),
     })

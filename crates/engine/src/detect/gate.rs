@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{BACK_BYTES, ON_BYTES};
 use crate::crossing::Direction;
+use crate::injection::Cues;
 use crate::rules::{PATTERNS, Pattern};
 
 include!(concat!(env!("OUT_DIR"), "/gate.rs"));
@@ -16,11 +17,19 @@ struct Gate<const ROW_BITS: u32, const LEN: usize> {
     table: &'static [[u8; 2]; LEN],
     /// The first accepting state.
     accept: usize,
-    /// What ends at the accepting states, one state's after the other's.
+    /// What is woken at the accepting states, one state's after the other's.
     wakes: &'static [Wake],
-    /// Where the wakes of each accepting state start, and where the last ones end.
-    starts: &'static [u16],
+    /// The accepting states, and one more.
+    ends: &'static [End],
     tails: &'static [u8],
+}
+
+/// An accepting state.
+struct End {
+    /// The kinds of cues that end there, on the way out and on the way in.
+    cues: [u32; 2],
+    /// Where its wakes start, those of the state before end.
+    start: u16,
 }
 
 /// A literal whose head ends at a state.
@@ -52,41 +61,46 @@ const SPLIT_MIN: usize = 256;
 const WIDE_REACH: usize = 8;
 
 /// The literals that a view holds.
-///
-/// Each is a number of its own, `slot << 32 | place`, so that sorting gathers each pattern's. A place
-/// is where the literal ends; of an anchored pattern's own literal, where it starts.
 #[derive(Default)]
-pub(crate) struct Literals(Vec<u64>);
+pub(crate) struct Literals {
+    /// Each is a number of its own, `slot << 32 | place`, so that sorting gathers each pattern's. A place
+    /// is where the literal ends; of an anchored pattern's own literal, where it starts.
+    found: Vec<u64>,
+    /// Those that are cues.
+    cues: Cues,
+}
 
 impl Literals {
     /// Finds those of a whole view.
     pub(super) fn sweep(&mut self, view: &[u8], direction: Direction) {
-        self.0.clear();
         self.add(view, 0..view.len(), direction);
-        self.0.sort_unstable();
+        self.found.sort_unstable();
     }
 
-    /// Finds those of a view that is its parent with some parts changed: the parent's own, where
+    /// Finds those of a view that is a part of its parent with some changes: the parent's own, where
     /// `carry` says that they are now, and what a sweep around each change finds.
     pub(super) fn inherit(
         &mut self,
         view: &[u8],
         parent: &Self,
+        part: Range<usize>,
         carry: impl Fn(u32) -> Option<u32>,
         changes: impl Iterator<Item = Range<usize>>,
         direction: Direction,
     ) {
-        self.0.clear();
-        let carried = parent.0.iter().filter_map(|found| {
-            let place = carry(place(*found))?;
+        let carried = parent.found.iter().filter_map(|found| {
+            let place = place(*found);
+            let is_near = (part.start..=part.end).contains(&(place as usize));
+            let place = is_near.then(|| carry(place)).flatten()?;
             Some(found >> PLACE_BITS << PLACE_BITS | u64::from(place))
         });
-        self.0.extend(carried);
+        self.found.extend(carried);
+        self.cues.inherit(&parent.cues, part, &carry, view.len());
         for stretch in around(view, changes) {
             self.add(view, stretch, direction);
         }
-        self.0.sort_unstable();
-        self.0.dedup();
+        self.found.sort_unstable();
+        self.found.dedup();
     }
 
     fn add(&mut self, view: &[u8], span: Range<usize>, direction: Direction) {
@@ -100,7 +114,11 @@ impl Literals {
         }
     }
 
-    fn note(&mut self, wake: &Wake, head_end: usize, end: usize) {
+    fn note(&mut self, view: &[u8], wake: &Wake, head_end: usize, end: usize) {
+        if let Some(kind) = Cues::kind(wake.slot / SLOTS as u16) {
+            self.cues.note(1 << kind, end, view.len());
+            return;
+        }
         let pattern = usize::from(wake.slot) / SLOTS;
         let is_own = usize::from(wake.slot) == pattern * SLOTS;
         let place = if is_own && PATTERNS[pattern].is_anchored {
@@ -108,17 +126,21 @@ impl Literals {
         } else {
             end
         };
-        self.0
+        self.found
             .push(u64::from(wake.slot) << PLACE_BITS | place as u64);
     }
 
     /// The patterns of which a literal is there, in their order.
     pub(super) fn woken(&self) -> impl Iterator<Item = Woken<'_>> {
-        let by_pattern = self.0.chunk_by(|a, b| pattern(*a) == pattern(*b));
+        let by_pattern = self.found.chunk_by(|a, b| pattern(*a) == pattern(*b));
         by_pattern.map(|found| Woken {
             number: pattern(found[0]),
             found,
         })
+    }
+
+    pub(super) fn cues(&self) -> &Cues {
+        &self.cues
     }
 }
 
@@ -368,14 +390,17 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         way: usize,
         literals: &mut Literals,
     ) {
-        let range = usize::from(self.starts[accepting])..usize::from(self.starts[accepting + 1]);
-        for wake in &self.wakes[range] {
+        let (end, next) = (&self.ends[accepting], &self.ends[accepting + 1]);
+        if end.cues[way] != 0 {
+            literals.cues.note(end.cues[way], head_end, view.len());
+        }
+        for wake in &self.wakes[usize::from(end.start)..usize::from(next.start)] {
             let tail = wake.tail as usize;
             let tail = &self.tails[tail..tail + usize::from(wake.tail_len)];
             if wake.ways[way]
                 && let Some(end) = tail_end(view, head_end, tail)
             {
-                literals.note(wake, head_end, end);
+                literals.note(view, wake, head_end, end);
             }
         }
     }

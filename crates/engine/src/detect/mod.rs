@@ -19,7 +19,7 @@ pub(crate) use shape::Shape;
 use crate::crossing::Direction;
 use crate::decide::Home;
 use crate::finding::{Class, Score, Severity};
-use crate::injection::{self, Cues};
+use crate::injection;
 use crate::rules::{PATTERNS, RULES, Rule};
 use crate::scan::{Budget, BudgetSpent};
 use crate::views::{Clue, ClueKind, View, is_encoding_byte, swap_case};
@@ -66,13 +66,8 @@ impl Detectors {
         view.literals = literals(view, direction);
         let (bytes, literals) = (&*view.bytes, &view.literals);
         let is_fresh = |range: &Range<usize>| view.is_fresh(range);
-        let (mut windows, mut cues) = (WINDOWS.take(), CUES.take());
-        cues.clear();
+        let mut windows = WINDOWS.take();
         for woken in literals.woken() {
-            if let Some(kind) = Cues::kind(woken.number) {
-                cues.note(kind, woken.places(), bytes.len());
-                continue;
-            }
             woken.windows(bytes, &is_fresh, &mut windows);
             let pattern = &PATTERNS[usize::from(woken.number)];
             if let Some(kind) = pattern.clue {
@@ -93,8 +88,7 @@ impl Detectors {
             }
         }
         WINDOWS.set(windows);
-        injection::judge(&cues, bytes, &is_fresh, budget, hits)?;
-        CUES.set(cues);
+        injection::judge(literals.cues(), bytes, &is_fresh, budget, hits)?;
         injection::settle(hits);
         shape::detect(view, direction, hits);
         Ok(())
@@ -202,9 +196,6 @@ const REGEX_SHARE: usize = 4;
 thread_local! {
     /// Taken for the time of one view.
     static WINDOWS: Cell<Vec<Range<usize>>> = const { Cell::new(Vec::new()) };
-
-    /// The same.
-    static CUES: Cell<Cues> = Cell::default();
 }
 
 /// The literals of a view; of one that is another with parts changed, found only around the changes.
@@ -215,7 +206,9 @@ fn literals(view: &View<'_>, direction: Direction) -> Literals {
             let len = view.bytes.len();
             let carry = |place: u32| edits.place(place as usize, len).map(|place| place as u32);
             let changes = edits.changes();
-            literals.inherit(&view.bytes, &parent.literals, carry, changes, direction);
+            let (start, end) = edits.map(0, len);
+            let (parent, part) = (&parent.literals, start..end);
+            literals.inherit(&view.bytes, parent, part, carry, changes, direction);
         }
         None => literals.sweep(&view.bytes, direction),
     }

@@ -23,30 +23,47 @@ const COST_SHARE: usize = 4;
 pub(crate) struct Cues {
     /// The kinds in each cell.
     cells: Vec<u32>,
-    is_empty: bool,
 }
 
 impl Cues {
-    /// Forgets the last view.
-    pub(crate) fn clear(&mut self) {
-        self.is_empty = true;
-    }
-
     /// Whether a pattern stands for a kind of cue: which.
     pub(crate) fn kind(pattern: u16) -> Option<usize> {
         let kind = usize::from(pattern.checked_sub(MODEL.first_cue)?);
         (kind < MODEL.cues.len()).then_some(kind)
     }
 
-    /// Takes the places of one kind in a view.
-    pub(crate) fn note(&mut self, kind: usize, places: impl Iterator<Item = u32>, view_len: usize) {
-        if std::mem::take(&mut self.is_empty) {
-            self.cells.clear();
+    /// Takes kinds, a bit each, that end at a place of a view.
+    pub(crate) fn note(&mut self, kinds: u32, place: usize, view_len: usize) {
+        if self.cells.is_empty() {
             // Places may be at the view's end, and the last cell has one to follow it.
             self.cells.resize(view_len / CELL_BYTES + 2, 0);
         }
-        for place in places {
-            self.cells[place as usize / CELL_BYTES] |= 1 << kind;
+        self.cells[place / CELL_BYTES] |= kinds;
+    }
+
+    /// Takes over the cells of a view's `part` that this one's view is with some changes; `carry` says
+    /// where a place is now, unless it was changed. What a cell holds may be in two now.
+    pub(crate) fn inherit(
+        &mut self,
+        parent: &Self,
+        part: Range<usize>,
+        carry: impl Fn(u32) -> Option<u32>,
+        view_len: usize,
+    ) {
+        let first = part.start / CELL_BYTES;
+        let past = parent.cells.len().min(part.end / CELL_BYTES + 1);
+        let cells = parent.cells.get(first..past).unwrap_or_default();
+        for (index, kinds) in cells.iter().enumerate() {
+            if *kinds == 0 {
+                continue;
+            }
+            let start = (first + index) * CELL_BYTES;
+            let kept = (start..start + CELL_BYTES).find_map(|place| carry(place as u32));
+            if let Some(place) = kept {
+                let place = place as usize;
+                self.note(*kinds, place, view_len);
+                self.note(*kinds, view_len.min(place + CELL_BYTES - 1), view_len);
+            }
         }
     }
 
@@ -59,9 +76,6 @@ impl Cues {
         budget: &mut Budget,
     ) -> Result<Vec<Range<usize>>, BudgetSpent> {
         let mut windows = Vec::new();
-        if self.is_empty {
-            return Ok(windows);
-        }
         let mut looks: Vec<Range<usize>> = Vec::new();
         for (index, pair) in self.cells.windows(2).enumerate() {
             if points(pair[0] | pair[1]) >= u32::from(MODEL.enough) {

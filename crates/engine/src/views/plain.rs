@@ -63,7 +63,7 @@ pub(crate) struct Edits {
 
 impl Edits {
     /// Where `start..end` of the piece was in the input.
-    pub(super) fn map(&self, start: usize, end: usize) -> (usize, usize) {
+    pub(crate) fn map(&self, start: usize, end: usize) -> (usize, usize) {
         let place = |at: usize, last: bool| {
             let index = self.edits.partition_point(|edit| edit.out.0 as usize <= at);
             let Some(edit) = index.checked_sub(1).map(|index| self.edits[index]) else {
