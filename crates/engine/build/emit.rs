@@ -122,7 +122,7 @@ pub(crate) fn examples(rules: &[RuleSource]) -> String {
 pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let Gate {
         classes,
-        row_bits,
+        row,
         table,
         accept,
         ..
@@ -130,7 +130,7 @@ pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let len = table.len();
     let (wakes, ends, tails) = ends(gate);
     format!(
-        "static {name}: Gate<{row_bits}, {len}> = Gate {{\nclasses: {classes:?},\n\
+        "static {name}: Gate<{row}, {len}> = Gate {{\nclasses: {classes:?},\n\
          accept: {accept},\n\
          table: entries(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
          wakes: &[\n{wakes}],\nends: &[\n{ends}],\ntails: &{tails:?},\n}};\n"
@@ -145,10 +145,15 @@ fn ends(gate: &Gate) -> (String, String, Vec<u8>) {
     let last = End {
         cues: [0; 2],
         wakes: Vec::new(),
+        after: 0,
     };
-    for End { cues, wakes } in gate.ends.iter().chain([&last]) {
+    for End { cues, wakes, after } in gate.ends.iter().chain([&last]) {
         let start = u16::try_from(count).expect("fewer than 65536 wakes");
-        writeln!(ends, "End {{ cues: {cues:?}, start: {start} }},").expect("a String takes all");
+        writeln!(
+            ends,
+            "End {{ cues: {cues:?}, start: {start}, after: {after} }},"
+        )
+        .expect("a String takes all");
         for wake in wakes {
             let tail = place(&mut tails, &wake.tail);
             let Wake {

@@ -34,10 +34,10 @@ pub(crate) struct Wake {
 pub(crate) struct Gate {
     /// The class of each byte.
     pub(crate) classes: [u8; 256],
-    /// Two to this power is the length of a row.
-    pub(crate) row_bits: u32,
-    /// `next[state][class]`. Accepting states come last and have [`ACCEPTS`] set. Filled up to a
-    /// power of two.
+    /// The length of a row.
+    pub(crate) row: usize,
+    /// `next[state][class]`. Accepting states come last and have [`ACCEPTS`] set; those after which
+    /// nothing longer can end have no row.
     pub(crate) table: Vec<u16>,
     /// The first accepting state.
     pub(crate) accept: u16,
@@ -52,6 +52,8 @@ pub(crate) struct End {
     pub(crate) cues: [u32; 2],
     /// All else.
     pub(crate) wakes: Vec<Wake>,
+    /// The state to go on from, which has a row.
+    pub(crate) after: u16,
 }
 
 /// Every kind of white space is one class: a literal's space matches a run of any. So are quotes,
@@ -230,6 +232,9 @@ fn step(nodes: &[Node], mut at: usize, byte: u8) -> usize {
     }
 }
 
+/// A row of so many entries or fewer has a power of two of them: a shift finds it.
+const SHORT_ROW: usize = 64;
+
 fn number(
     nodes: &[Node],
     order: &[usize],
@@ -240,37 +245,58 @@ fn number(
     let (plain, accepting): (Vec<usize>, Vec<usize>) = order
         .iter()
         .partition(|node| nodes[**node].wakes.is_empty());
+    let (inner, leaves): (Vec<usize>, Vec<usize>) =
+        accepting.iter().partition(|node| !is_leaf(&nodes[**node]));
     let accept = plain.len();
-    let order: Vec<usize> = plain.into_iter().chain(accepting).collect();
+    let rows: Vec<usize> = plain.into_iter().chain(inner).collect();
+    let order: Vec<usize> = rows.iter().copied().chain(leaves).collect();
     let mut ids = vec![0u16; nodes.len()];
     assert!(order.len() < usize::from(ACCEPTS), "{} states", order.len());
     for (id, node) in order.iter().enumerate() {
         ids[*node] = id as u16 | if id < accept { 0 } else { ACCEPTS };
     }
-    let row = (letters.len() + 1).next_power_of_two();
-    let mut table = vec![0u16; (order.len() * row).next_power_of_two()];
-    for (node, next) in order.iter().zip(table.chunks_exact_mut(row)) {
+    let classes_count = letters.len() + 1;
+    let row = match classes_count.next_power_of_two() {
+        short if short <= SHORT_ROW => short,
+        _ => classes_count,
+    };
+    let mut table = vec![0u16; rows.len() * row];
+    for (node, next) in rows.iter().zip(table.chunks_exact_mut(row)) {
         for (index, letter) in letters.iter().enumerate() {
             next[index + 1] = ids[step(nodes, *node, *letter)];
         }
     }
-    let ends = order[accept..]
-        .iter()
-        .map(|node| end(&nodes[*node].wakes, cues))
-        .collect();
+    let ends = order[accept..].iter().map(|node| {
+        let after = ids[with_row(nodes, *node)] & !ACCEPTS;
+        end(&nodes[*node].wakes, after, cues)
+    });
     Gate {
         classes,
-        row_bits: row.ilog2(),
+        row,
         table,
         accept: accept as u16,
-        ends,
+        ends: ends.collect(),
     }
 }
 
-fn end(wakes: &[Wake], cues: &Range<usize>) -> End {
+/// Whether what goes on from a node is what goes on from the longest other that it ends with.
+fn is_leaf(node: &Node) -> bool {
+    node.next.is_empty()
+}
+
+/// The node whose row tells how to go on from one.
+fn with_row(nodes: &[Node], mut at: usize) -> usize {
+    while at != 0 && is_leaf(&nodes[at]) {
+        at = nodes[at].fail;
+    }
+    at
+}
+
+fn end(wakes: &[Wake], after: u16, cues: &Range<usize>) -> End {
     let mut end = End {
         cues: [0; 2],
         wakes: Vec::new(),
+        after,
     };
     for wake in wakes {
         let pattern = usize::from(wake.slot) / SLOTS;

@@ -10,10 +10,9 @@ use crate::rules::{PATTERNS, Pattern};
 include!(concat!(env!("OUT_DIR"), "/gate.rs"));
 
 /// Literals of the rules, as one automaton.
-struct Gate<const ROW_BITS: u32, const LEN: usize> {
+struct Gate<const ROW: usize, const LEN: usize> {
     classes: [u8; 256],
-    /// The next state by state and class. `LEN` is a power of two, so that a mask keeps the index
-    /// within it, and takes [`ACCEPTS`] off a state.
+    /// The next state by state and class, in rows of `ROW`.
     table: &'static [[u8; 2]; LEN],
     /// The first accepting state.
     accept: usize,
@@ -30,6 +29,8 @@ struct End {
     cues: [u32; 2],
     /// Where its wakes start, those of the state before end.
     start: u16,
+    /// The state to go on from.
+    after: u16,
 }
 
 /// A literal whose head ends at a state.
@@ -305,11 +306,12 @@ fn wide_stretches(view: &[u8], span: Range<usize>) -> impl Iterator<Item = Range
     })
 }
 
-impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
+impl<const ROW: usize, const LEN: usize> Gate<ROW, LEN> {
+    /// The next state. One that accepts must be noted before it is stepped from.
     #[inline(always)]
     fn step(&self, state: usize, byte: u8) -> usize {
         let class = usize::from(self.classes[usize::from(byte)]);
-        let next = self.table[(state << ROW_BITS | class) & (LEN - 1)];
+        let next = self.table[state * ROW + class];
         usize::from(u16::from_le_bytes(next))
     }
 
@@ -334,8 +336,8 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
                 self.step(states[3], d[index]),
             ];
             if (states[0] | states[1] | states[2] | states[3]) & ACCEPTS != 0 {
-                for (start, state) in starts.into_iter().zip(states) {
-                    self.note(view, start + index, state, way, literals);
+                for (start, state) in starts.into_iter().zip(&mut states) {
+                    *state = self.note(view, start + index, *state, way, literals);
                 }
             }
         }
@@ -360,7 +362,8 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
             if state == fresh && !is_last {
                 return;
             }
-            self.note(view, at, state, way, literals);
+            state = self.note(view, at, state, way, literals);
+            fresh = self.after(fresh);
         }
     }
 
@@ -368,16 +371,32 @@ impl<const ROW_BITS: u32, const LEN: usize> Gate<ROW_BITS, LEN> {
         let mut state = 0;
         for at in span {
             state = self.step(state, view[at]);
-            self.note(view, at, state, way, literals);
+            state = self.note(view, at, state, way, literals);
         }
     }
 
-    /// Notes the literals whose heads end with the byte at `at`.
+    /// Notes the literals whose heads end with the byte at `at`, and gives the state to go on from.
     #[inline]
-    fn note(&self, view: &[u8], at: usize, state: usize, way: usize, literals: &mut Literals) {
-        if state & ACCEPTS != 0 {
-            let accepting = (state & !ACCEPTS) - self.accept;
-            self.note_all(view, at + 1, accepting, way, literals);
+    fn note(
+        &self,
+        view: &[u8],
+        at: usize,
+        state: usize,
+        way: usize,
+        literals: &mut Literals,
+    ) -> usize {
+        if state & ACCEPTS == 0 {
+            return state;
+        }
+        let accepting = (state & !ACCEPTS) - self.accept;
+        self.note_all(view, at + 1, accepting, way, literals);
+        self.after(state)
+    }
+
+    fn after(&self, state: usize) -> usize {
+        match state & ACCEPTS {
+            0 => state,
+            _ => usize::from(self.ends[(state & !ACCEPTS) - self.accept].after),
         }
     }
 
