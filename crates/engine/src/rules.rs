@@ -90,6 +90,7 @@ pub(crate) struct Pattern {
     /// Index into [`RULES`]; of no meaning where there is a clue.
     pub(crate) rule: usize,
     pub(crate) regex: &'static str,
+    /// Only of a clue, and where rules are tested.
     pub(crate) literals: &'static [&'static str],
     /// Groups of literals of which a match holds one each: `literals`, and what the regex shows.
     pub(crate) groups: usize,

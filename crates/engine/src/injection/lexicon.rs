@@ -5,7 +5,8 @@ use super::text::{self, Item, KINDS, Kind};
 
 /// A word, phrase or stem, in any language.
 pub(super) struct Lexeme {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the trie spells it"))]
+    /// The trie spells it.
+    #[cfg(test)]
     pub(super) text: &'static str,
     /// The concepts that any word stands for that begins so.
     pub(super) stem: &'static [u8],

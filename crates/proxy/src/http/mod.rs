@@ -119,8 +119,23 @@ async fn serve_http1<IO>(client: Arc<Client>, io: IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // What it holds is let go of before the tunnel begins, which may stay for long.
+    serve_requests(&client, io).await;
+    let next = client.next.lock().take();
+    match next {
+        None => {}
+        Some(Next::Tunnel(tunnel)) => tunnel.serve(Arc::clone(&client.gate)).await,
+        Some(Next::WebSocket(socket)) => socket.serve(Arc::clone(&client.gate)).await,
+    }
+}
+
+/// Serves an HTTP/1 connection until it ends or becomes something else.
+async fn serve_requests<IO>(client: &Arc<Client>, io: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let io = TokioIo::new(Guard::new(io, Arc::clone(&client.state)));
-    let serving = Arc::clone(&client);
+    let serving = Arc::clone(client);
     let service = service_fn(move |request| answer(Arc::clone(&serving), request));
     let mut connection = pin!(
         http1::Builder::new()
@@ -139,12 +154,6 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "client connection ended");
-    }
-    let next = client.next.lock().take();
-    match next {
-        None => {}
-        Some(Next::Tunnel(tunnel)) => tunnel.serve(Arc::clone(&client.gate)).await,
-        Some(Next::WebSocket(socket)) => socket.serve(Arc::clone(&client.gate)).await,
     }
 }
 
