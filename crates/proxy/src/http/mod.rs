@@ -125,7 +125,8 @@ where
     match next {
         None => {}
         Some(Next::Tunnel(tunnel)) => tunnel.serve(Arc::clone(&client.gate)).await,
-        Some(Next::WebSocket(socket)) => socket.serve(Arc::clone(&client.gate)).await,
+        // Boxed, so that what never becomes one keeps no room for it.
+        Some(Next::WebSocket(socket)) => Box::pin(socket.serve(Arc::clone(&client.gate))).await,
     }
 }
 
