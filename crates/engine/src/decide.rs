@@ -113,7 +113,12 @@ impl Bench<'_> {
             return None;
         }
         if rule.origin == Origin::Floor {
-            return Some(Action::Block);
+            // A decoy that comes back is replaced like any known value: it crosses neither way.
+            let is_replaced = self.direction == Direction::Inbound && policy.redacts_secrets();
+            return Some(match is_replaced {
+                true => Action::Redact,
+                false => Action::Block,
+            });
         }
         let action = policy.action(rule.class, rule.severity)?;
         if self.is_known_home(part, kind) {

@@ -100,6 +100,8 @@ pub enum Action {
     Warn,
     /// Replaced by a placeholder where that is safe; elsewhere the crossing is refused.
     Redact,
+    /// Cut out, with what carries it, where that is safe; elsewhere the crossing is refused.
+    Strip,
     /// The crossing is refused.
     Block,
 }

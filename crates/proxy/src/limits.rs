@@ -102,6 +102,15 @@ pub const BODY_PRIME_BYTES_MAX: usize = 64 * 1024;
 /// How long a response's head waits for that. Streams whose first event comes late are not kept.
 pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// How long a body in which the policy wants content replaced may pause while it is taken in. One that
+/// pauses for longer may be a stream that is made as it is read: it crosses as it comes, and what
+/// would have been replaced in it is refused.
+pub const REWRITE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The bytes of an event in a stream in which the policy wants content replaced. What is longer is
+/// rewritten in parts of this size.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+
 /// How long a stream of events may pause before an event that could be an attack or only cite one is
 /// judged as it stands. Models pause for less within a sentence.
 pub const EVENT_PAUSE: Duration = Duration::from_secs(2);

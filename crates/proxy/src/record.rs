@@ -57,6 +57,7 @@ fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
     let action = match finding.action {
         Action::Warn => "warn",
         Action::Redact => "redact",
+        Action::Strip => "strip",
         Action::Block => "block",
     };
     let score = finding.score.as_ref();

@@ -235,6 +235,7 @@ fn action(finding: &Finding) -> &'static str {
     match finding.action {
         carboy_engine::Action::Warn => "warn",
         carboy_engine::Action::Redact => "redact",
+        carboy_engine::Action::Strip => "strip",
         carboy_engine::Action::Block => "block",
     }
 }

@@ -429,9 +429,9 @@ impl Inspection {
         let Some(action) = bench.action(&sighting, kind) else {
             return;
         };
-        // What can be replaced was, before it was pushed.
+        // What can be replaced or cut out was, before it was pushed.
         let action = match action {
-            Action::Redact => Action::Block,
+            Action::Redact | Action::Strip => Action::Block,
             action => action,
         };
         let finding = Finding {

@@ -9,7 +9,7 @@ mod hidden;
 mod joined;
 mod message;
 mod pieces;
-mod redact;
+mod rewrite;
 mod route;
 
 use std::collections::HashMap;

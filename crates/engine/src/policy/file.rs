@@ -221,7 +221,7 @@ pub(super) struct InspectFile {
     /// Personal data on its way out.
     pub(super) personal: ValueSetting,
     /// Instructions aimed at the agent, on their way in.
-    pub(super) injection: Setting,
+    pub(super) injection: PassageSetting,
     /// From which scores the weighed passages among them are recorded, and taken for high.
     pub(super) injection_score: At<ThresholdsFile>,
     /// Names, paths, query values and headers that look like hidden data.
@@ -246,7 +246,7 @@ impl Default for InspectFile {
         Self {
             secret: ValueSetting::BlockHigh,
             personal: ValueSetting::BlockHigh,
-            injection: Setting::BlockHigh,
+            injection: PassageSetting::BlockHigh,
             injection_score: At::new(ThresholdsFile::default()),
             entropy: Setting::BlockHigh,
             shape: Setting::Block,
@@ -307,9 +307,26 @@ pub(super) enum ValueSetting {
     Block,
     /// Refuse those of high or critical severity, record the others.
     BlockHigh,
-    /// Replace those of high or critical severity on their way out, and refuse where that is not
-    /// safe; record the others.
+    /// Replace those of high or critical severity on their way out, and known secrets both ways;
+    /// refuse where that is not safe; record the others.
     Redact,
+    /// Record.
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// What to make of findings that are passages, which can be cut out of what carries them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PassageSetting {
+    /// Refuse.
+    Block,
+    /// Refuse those of high or critical severity, record the others.
+    BlockHigh,
+    /// Cut those of high or critical severity out of what carries them, and refuse where that is
+    /// not safe; record the others.
+    Strip,
     /// Record.
     Warn,
     /// Do not look.

@@ -23,7 +23,7 @@ use crate::verdict::Digest;
 
 pub(crate) use date::{DAY_SECONDS, day_of};
 pub use error::{PolicyError, Problem};
-use file::{PolicyFile, Setting, ValueSetting};
+use file::{PassageSetting, PolicyFile, Setting, ValueSetting};
 pub use proxy::UpstreamProxy;
 
 /// Default of `egress.limits.subdomains_per_hour`: far above what one site's content network uses,
@@ -410,7 +410,7 @@ impl Policy {
         match class {
             Class::Secret => of_value(inspect.secret, is_high),
             Class::Personal => of_value(inspect.personal, is_high),
-            Class::Injection => of_class(inspect.injection, is_high),
+            Class::Injection => of_passage(inspect.injection, is_high),
             Class::Entropy => of_class(inspect.entropy, is_high),
             Class::Shape => of_class(inspect.shape, is_high),
             Class::Opaque => of_class(inspect.opaque, is_high),
@@ -419,10 +419,19 @@ impl Policy {
         }
     }
 
-    /// Whether the findings of any class are to be replaced.
+    /// Whether values are to be replaced on their way out.
     pub(crate) fn redacts(&self) -> bool {
-        let inspect = &self.file.inspect;
-        [inspect.secret, inspect.personal].contains(&ValueSetting::Redact)
+        self.redacts_secrets() || self.file.inspect.personal == ValueSetting::Redact
+    }
+
+    /// Whether secrets are to be replaced, known ones both ways.
+    pub(crate) fn redacts_secrets(&self) -> bool {
+        self.file.inspect.secret == ValueSetting::Redact
+    }
+
+    /// Whether instructions are to be cut out of what comes in.
+    pub(crate) fn strips(&self) -> bool {
+        self.file.inspect.injection == PassageSetting::Strip
     }
 
     /// Whether a score is worth a record.
@@ -507,6 +516,18 @@ fn of_value(setting: ValueSetting, is_high: bool) -> Option<Action> {
         ValueSetting::Redact if is_high => Some(Action::Redact),
         ValueSetting::BlockHigh | ValueSetting::Redact | ValueSetting::Warn => Some(Action::Warn),
         ValueSetting::Off => None,
+    }
+}
+
+fn of_passage(setting: PassageSetting, is_high: bool) -> Option<Action> {
+    match setting {
+        PassageSetting::Block => Some(Action::Block),
+        PassageSetting::BlockHigh if is_high => Some(Action::Block),
+        PassageSetting::Strip if is_high => Some(Action::Strip),
+        PassageSetting::BlockHigh | PassageSetting::Strip | PassageSetting::Warn => {
+            Some(Action::Warn)
+        }
+        PassageSetting::Off => None,
     }
 }
 

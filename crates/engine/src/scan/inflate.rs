@@ -131,6 +131,22 @@ impl Inflate {
     }
 }
 
+/// Undoes the codings of whole content; none where it cannot be read, or is more than `bytes_max`.
+pub(crate) fn decode(content_encoding: &str, content: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    let Some(mut inflate) = Inflate::new(content_encoding).ok()? else {
+        return Some(content.to_vec());
+    };
+    let mut decoded = Vec::new();
+    for piece in content.chunks(PIECE_BYTES) {
+        inflate.feed(piece, &mut decoded).ok()?;
+        if decoded.len() > bytes_max {
+            return None;
+        }
+    }
+    inflate.end(&mut decoded).ok()?;
+    Some(decoded)
+}
+
 fn sink() -> Sink {
     Sink {
         bytes: Vec::new(),

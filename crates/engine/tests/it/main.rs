@@ -20,3 +20,4 @@ mod remedy;
 mod repeat;
 mod secrets;
 mod stream;
+mod strip;

@@ -17,6 +17,7 @@ use carboy_wire::refusal::render_event;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
+use super::draft::Draft;
 use super::guard::{Busy, ConnectionState};
 use crate::gate::{Pass, Refused};
 use crate::limits::{
@@ -36,8 +37,8 @@ pub(crate) struct Body {
 enum Content {
     #[default]
     Empty,
-    /// The gate's own words.
-    Own(Bytes),
+    /// The gate's own words, or content that has crossed.
+    Own(Bytes, Option<HeaderMap>),
     /// Content that crosses.
     Inspected(Box<Inspected>),
 }
@@ -61,6 +62,8 @@ pub(crate) struct Inspected {
     messages: Option<Messages>,
     /// Of a stream of events: goes off when no more has come to one in doubt.
     doubt: Option<Doubt>,
+    /// Of a stream of events in which content is replaced: what is not a whole event yet.
+    draft: Option<Draft>,
     /// Whether bytes came since the last lull.
     is_flowing: bool,
     idle: Option<Idle>,
@@ -135,8 +138,25 @@ impl Body {
     /// The gate's own words.
     pub(crate) fn own(bytes: Bytes) -> Self {
         Self {
-            content: Content::Own(bytes),
+            content: Content::Own(bytes, None),
             busy: None,
+        }
+    }
+
+    /// Content that has crossed, with what trails it.
+    pub(crate) fn whole(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
+        Self {
+            content: Content::Own(bytes, trailers),
+            busy: None,
+        }
+    }
+
+    /// A copy of content that has crossed, to be sent again.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.content {
+            Content::Empty => Some(Self::default()),
+            Content::Own(bytes, trailers) => Some(Self::whole(bytes.clone(), trailers.clone())),
+            Content::Inspected(_) => None,
         }
     }
 
@@ -149,6 +169,7 @@ impl Body {
     ) -> Self {
         let inspected = Inspected {
             doubt: Doubt::of(&from, &pass, &source, headers),
+            draft: Draft::of(&from, &pass, headers),
             messages: Messages::of(headers),
             from,
             source,
@@ -172,11 +193,20 @@ impl Body {
         self.busy = Some(busy);
     }
 
+    /// Takes in what has come of the body already.
+    pub(crate) fn begin_with(&mut self, bytes: Bytes) -> Result<(), Refused> {
+        let Content::Inspected(inspected) = &mut self.content else {
+            return Ok(());
+        };
+        let taken = inspected.take_data(bytes);
+        taken.map_err(|refused| inspected.break_off(refused).0)
+    }
+
     /// Takes all of the body in, for a client that could not tell a broken one from a whole one.
     pub(crate) async fn take_whole(&mut self) -> Result<(), Refused> {
         match &mut self.content {
             Content::Inspected(inspected) => poll_fn(|cx| inspected.poll_whole(cx)).await,
-            Content::Empty | Content::Own(_) => Ok(()),
+            Content::Empty | Content::Own(..) => Ok(()),
         }
     }
 
@@ -201,6 +231,13 @@ impl Came {
         Self {
             lease: Some(lease),
             request: None,
+        }
+    }
+
+    /// Gives the connection back, now that the body is in.
+    pub(crate) fn give_back(self) {
+        if let Some(lease) = self.lease {
+            lease.give_back();
         }
     }
 }
@@ -340,15 +377,27 @@ impl Inspected {
     }
 
     fn take_data(&mut self, bytes: Bytes) -> Result<(), Refused> {
+        let Some(draft) = &mut self.draft else {
+            return self.push_data(bytes);
+        };
+        let events = draft.add(&bytes);
+        self.push_events(events)
+    }
+
+    /// Takes events in, with what is to be replaced in them replaced.
+    fn push_events(&mut self, events: Bytes) -> Result<(), Refused> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let rewritten = self.pass.redact(surface(&events));
+        self.push_data(rewritten.map_or(events, Bytes::from))
+    }
+
+    fn push_data(&mut self, bytes: Bytes) -> Result<(), Refused> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let surface = Surface {
-            kind: SurfaceKind::Body,
-            name: "",
-            bytes: &bytes,
-        };
-        let released = self.pass.push(surface)?;
+        let released = self.pass.push(surface(&bytes))?;
         self.is_flowing = true;
         if let Some(messages) = &mut self.messages {
             messages.take(&bytes);
@@ -371,6 +420,10 @@ impl Inspected {
 
     /// All content is in: the receipt is written, then what is held may go.
     fn finish(&mut self) -> Result<(), Refused> {
+        if let Some(draft) = &mut self.draft {
+            let rest = draft.end();
+            self.push_events(rest)?;
+        }
         self.pass.close()?;
         self.release(self.held_bytes);
         self.state = State::Passed;
@@ -439,6 +492,14 @@ impl Inspected {
             None => hint.set_lower(waiting),
         }
         hint
+    }
+}
+
+fn surface(bytes: &[u8]) -> Surface<'_> {
+    Surface {
+        kind: SurfaceKind::Body,
+        name: "",
+        bytes,
     }
 }
 
@@ -566,8 +627,11 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
-            Content::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Own(bytes, trailers) if bytes.is_empty() => {
+                let trailers = trailers.take();
+                Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
+            }
+            Content::Own(bytes, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Inspected(inspected) => inspected.poll_next(cx),
         }
     }
@@ -575,7 +639,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Empty => true,
-            Content::Own(bytes) => bytes.is_empty(),
+            Content::Own(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
             Content::Inspected(inspected) => inspected.is_over(),
         }
     }
@@ -583,7 +647,13 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
-            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Own(bytes, None) => SizeHint::with_exact(bytes.len() as u64),
+            // Only a body whose length is not told ends in trailers.
+            Content::Own(bytes, Some(_)) => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(bytes.len() as u64);
+                hint
+            }
             Content::Inspected(inspected) => inspected.remaining(),
         }
     }

@@ -9,7 +9,7 @@ use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::{
     Facing, Origin, Protocol, check_response, check_upgrade, downstream_head, redact_request,
-    request_surfaces, request_target, response_surfaces, upstream_head,
+    redact_response, request_surfaces, request_target, response_surfaces, upstream_head,
 };
 use carboy_wire::refusal;
 use hyper::body::{Body as _, Incoming};
@@ -97,6 +97,9 @@ pub(crate) struct Ask {
 
 type ClientBody = (Incoming, Arc<super::ConnectionState>);
 
+/// The same, after what has come of it.
+type StreamedBody = (Bytes, Incoming, Arc<super::ConnectionState>);
+
 impl Ask {
     /// Opens the crossing and inspects the head.
     pub(crate) fn open(
@@ -137,12 +140,12 @@ impl Ask {
             let fault = Fault::Unsupported("a request to the gate itself".into());
             return Err(self.pass.fail(fault));
         }
-        let (content, body) = match body {
-            None => (Bytes::new(), None),
+        let (content, streamed) = match body {
+            None => (Body::default(), None),
             Some((body, state)) => {
                 match whole::take(&mut self.head, body, &mut self.pass, &state).await? {
                     Taken::Whole(content) => (content, None),
-                    Taken::Streamed(body) => (Bytes::new(), Some((body, state))),
+                    Taken::Streamed(begun, body) => (Body::default(), Some((begun, body, state))),
                 }
             }
         };
@@ -157,13 +160,13 @@ impl Ask {
         }
         self.pass.dialled(lease.address());
         let asked = self.pass.asked();
-        let sent = match body {
+        let sent = match streamed {
             None => {
                 self.pass.close()?;
                 send_whole(gate, &permit, lease, self.head, content).await
             }
-            Some(body) => {
-                let sending = send_with_body(gate, &permit, lease, self.head, self.pass, body);
+            Some(streamed) => {
+                let sending = send_with_body(gate, &permit, lease, self.head, self.pass, streamed);
                 Box::pin(sending).await
             }
         };
@@ -192,16 +195,17 @@ async fn send_whole(
     permit: &Permit,
     mut lease: Lease,
     head: request::Parts,
-    content: Bytes,
+    content: Body,
 ) -> Sent {
-    let again = (lease.is_reused() && head.method.is_idempotent()).then(|| head.clone());
-    let request = Request::from_parts(head, Body::own(content.clone()));
+    let may_repeat = lease.is_reused() && head.method.is_idempotent();
+    let again = may_repeat.then(|| Some((head.clone(), content.again()?)));
+    let request = Request::from_parts(head, content);
     let error = match lease.send(request).await {
         Ok(response) => return Ok((response, Came::by(lease))),
         Err(error) => error,
     };
-    let retry = match (again, error) {
-        (Some(head), SendError::Broken(_)) => Request::from_parts(head, Body::own(content)),
+    let retry = match (again.flatten(), error) {
+        (Some((head, content)), SendError::Broken(_)) => Request::from_parts(head, content),
         (_, SendError::Unsent(request, _)) if lease.is_reused() => *request,
         (_, error) => return Err(Unsent::Fault(error.into_fault(permit))),
     };
@@ -234,14 +238,15 @@ async fn send_with_body(
     mut lease: Lease,
     head: request::Parts,
     pass: Box<Pass>,
-    (body, state): ClientBody,
+    (begun, body, state): StreamedBody,
 ) -> Sent {
     let outcome = Arc::<Outcome>::default();
     let source = Source::Client {
         outcome: Arc::clone(&outcome),
         state,
     };
-    let body = Body::inspected(body, pass, source, &head.headers);
+    let mut body = Body::inspected(body, pass, source, &head.headers);
+    body.begin_with(begun).map_err(Unsent::Refused)?;
     let mut request = Request::from_parts(head, body);
     loop {
         let error = match lease.send(request).await {
@@ -281,17 +286,29 @@ pub(super) async fn answer(
     if let Err(fault) = check_response(&head) {
         return Err(pass.fail(fault));
     }
+    if pass.redacts()
+        && let Err(fault) = redact_response(&mut head, path, |surface| pass.redact(surface))
+    {
+        return Err(pass.fail(fault));
+    }
     response_surfaces(&head, path, |surface| pass.push(surface).map(drop))?;
     downstream_head(&mut head);
     if body.is_end_stream() || form.has_no_body(&head) {
         pass.close()?;
-        if let Some(lease) = came.lease {
-            lease.give_back();
-        }
+        came.give_back();
         return Ok(Response::from_parts(head, Body::default()));
     }
     let is_unframed = form.is_unframed && body.size_hint().exact().is_none();
+    let (begun, body) = match whole::take_answer(&mut head, body, &mut pass).await? {
+        Taken::Whole(body) => {
+            pass.close()?;
+            came.give_back();
+            return Ok(Response::from_parts(head, body));
+        }
+        Taken::Streamed(begun, body) => (begun, body),
+    };
     let mut body = Body::inspected(body, pass, Source::Upstream(came), &head.headers);
+    body.begin_with(begun)?;
     if is_unframed {
         body.take_whole().await?;
     } else {

@@ -3,6 +3,7 @@
 
 mod body;
 mod connect;
+mod draft;
 mod exchange;
 mod guard;
 mod own;

@@ -1,30 +1,35 @@
-//! Bodies that are taken in whole, so that what the policy wants redacted can be replaced in them.
+//! Bodies that are taken in whole, so that what the policy wants replaced or cut out can be.
 
 use std::sync::Arc;
 
-use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
-use ::http::request;
+use ::http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue,
+};
+use ::http::{HeaderMap, request, response};
 use bytes::{Bytes, BytesMut};
 use carboy_engine::{Fault, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
+use carboy_wire::http::trailer_surfaces;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::ConnectionState;
+use super::body::Body;
 use crate::gate::{Pass, Refused};
-use crate::limits::{BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT};
+use crate::limits::{BODY_HOLD_BYTES_MAX, REWRITE_PAUSE};
 
-/// A request's body, for the rest of its way.
+/// A body, for the rest of its way.
 pub(super) enum Taken {
     /// All of it, as it is to be sent; it has been pushed.
-    Whole(Bytes),
-    /// It crosses as it comes, and nothing in it is replaced.
-    Streamed(Incoming),
+    Whole(Body),
+    /// It crosses as it comes, after what has come already, and is inspected as ever.
+    Streamed(Bytes, Incoming),
 }
 
-/// Takes a body in if the policy wants anything replaced and this one can be: it says its length, is
-/// not too long to hold, and is in no content coding. What cannot is inspected as ever.
+/// Takes a request's body in if the policy wants anything replaced and this one can be: it is not too
+/// long to hold, and comes without long pauses. What cannot is inspected as ever.
 ///
 /// # Errors
 /// The refusal.
@@ -34,20 +39,85 @@ pub(super) async fn take(
     pass: &mut Pass,
     state: &Arc<ConnectionState>,
 ) -> Result<Taken, Refused> {
-    if !pass.redacts() || !is_replaceable(head, &body) {
-        return Ok(Taken::Streamed(body));
+    if !pass.redacts() || !may_rewrite(&head.headers, &body, pass) {
+        return Ok(Taken::Streamed(Bytes::new(), body));
     }
-    let mut content = match gather(body, state).await {
-        Ok(content) => content,
-        Err(fault) => return Err(pass.end_with(fault)),
+    let fault = |_| state.violation().map_or(Fault::Dropped, Fault::from);
+    settle(&mut head.headers, body, pass, fault).await
+}
+
+/// The same of a response's body.
+///
+/// # Errors
+/// The refusal.
+pub(super) async fn take_answer(
+    head: &mut response::Parts,
+    body: Incoming,
+    pass: &mut Pass,
+) -> Result<Taken, Refused> {
+    let is_part = head.headers.contains_key(CONTENT_RANGE);
+    if !pass.redacts()
+        || is_part
+        || is_media(&head.headers)
+        || !may_rewrite(&head.headers, &body, pass)
+    {
+        return Ok(Taken::Streamed(Bytes::new(), body));
+    }
+    let fault = |error: hyper::Error| {
+        Fault::Upstream(format!(
+            "the response broke off: {}",
+            super::body::cause(&error)
+        ))
     };
-    if let Some(redacted) = pass.redact(surface(&content)) {
-        content = redacted.into();
-        head.headers
-            .insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    settle(&mut head.headers, body, pass, fault).await
+}
+
+async fn settle(
+    headers: &mut HeaderMap,
+    body: Incoming,
+    pass: &mut Pass,
+    fault: impl Fn(hyper::Error) -> Fault,
+) -> Result<Taken, Refused> {
+    let mut gathered = match gather(body).await {
+        Ok(gathered) => gathered,
+        Err(error) => return Err(pass.end_with(fault(error))),
+    };
+    if let Some(rest) = gathered.rest {
+        return Ok(Taken::Streamed(gathered.content, rest));
     }
-    pass.push(surface(&content))?;
-    Ok(Taken::Whole(content))
+    if let Some(rewritten) = pass.redact(surface(&gathered.content)) {
+        gathered.content = rewritten.into();
+        mend(headers, gathered.content.len());
+    }
+    pass.push(surface(&gathered.content))?;
+    if let Some(trailers) = &gathered.trailers {
+        trailer_surfaces(trailers, |surface| pass.push(surface).map(drop))?;
+    }
+    Ok(Taken::Whole(Body::whole(
+        gathered.content,
+        gathered.trailers,
+    )))
+}
+
+/// Fields that tell of the content as it was.
+const TELLTALES: [HeaderName; 7] = [
+    CONTENT_ENCODING,
+    ETAG,
+    ACCEPT_RANGES,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// Makes a head tell of other content than it did.
+fn mend(headers: &mut HeaderMap, length: usize) {
+    for name in &TELLTALES {
+        headers.remove(name);
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 fn surface(content: &[u8]) -> Surface<'_> {
@@ -58,29 +128,51 @@ fn surface(content: &[u8]) -> Surface<'_> {
     }
 }
 
-fn is_replaceable(head: &request::Parts, body: &Incoming) -> bool {
+fn may_rewrite(headers: &HeaderMap, body: &Incoming, pass: &Pass) -> bool {
     let length = body.size_hint().exact();
-    let mut codings = head.headers.get_all(CONTENT_ENCODING).iter();
-    length.is_some_and(|length| length <= BODY_HOLD_BYTES_MAX as u64)
-        && codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    // Events are rewritten one by one as they come.
+    let is_endless = length.is_none() && pass.events().is_some();
+    length.is_none_or(|length| length <= BODY_HOLD_BYTES_MAX as u64)
+        && !is_endless
         // Its lengths would no longer be true.
-        && Messages::of(&head.headers).is_none()
+        && Messages::of(headers).is_none()
 }
 
-async fn gather(mut body: Incoming, state: &Arc<ConnectionState>) -> Result<Bytes, Fault> {
-    let mut content = BytesMut::new();
-    loop {
-        let next = timeout(BODY_IDLE_TIMEOUT, body.frame());
-        match next.await.map_err(|_| Fault::Dropped)? {
-            None => return Ok(content.freeze()),
-            Some(Ok(frame)) => match frame.into_data() {
+/// Whether content is no text that anything can be replaced in. A drawing is.
+fn is_media(headers: &HeaderMap) -> bool {
+    const MEDIA: [&[u8]; 4] = [b"image/", b"audio/", b"video/", b"font/"];
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    MEDIA.iter().any(|own| kind.starts_with(own)) && !kind.starts_with(b"image/svg")
+}
+
+/// What has come of a body.
+struct Gathered {
+    content: Bytes,
+    trailers: Option<HeaderMap>,
+    /// Set where it is too long to hold, or pauses.
+    rest: Option<Incoming>,
+}
+
+async fn gather(mut body: Incoming) -> Result<Gathered, hyper::Error> {
+    let (mut content, mut trailers) = (BytesMut::new(), None);
+    let mut is_whole = false;
+    while content.len() <= BODY_HOLD_BYTES_MAX {
+        match timeout(REWRITE_PAUSE, body.frame()).await {
+            Err(_) if trailers.is_none() => break,
+            Err(_) | Ok(None) => {
+                is_whole = true;
+                break;
+            }
+            Ok(Some(frame)) => match frame?.into_data() {
                 Ok(data) => content.extend_from_slice(&data),
-                Err(_) => {
-                    let what = "trailers after a body in which the policy wants secrets redacted";
-                    return Err(Fault::Unsupported(what.into()));
-                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
             },
-            Some(Err(_)) => return Err(state.violation().map_or(Fault::Dropped, Fault::from)),
         }
     }
+    Ok(Gathered {
+        content: content.freeze(),
+        trailers,
+        rest: (!is_whole).then_some(body),
+    })
 }

@@ -405,22 +405,30 @@ impl Talk {
     }
 }
 
+/// What an answer was found to be.
+struct Answered {
+    /// Where the next page of tools is, if it is a page.
+    next: Option<Box<str>>,
+    /// The answer anew, where the policy had some of it replaced.
+    rewritten: Option<String>,
+}
+
 /// What the server says.
 impl Talk {
     fn server_message(&self, message: &Message<'_>, heard: Heard, reply: &mut Reply) {
         let raw = message.node.raw;
         match &message.kind {
             Kind::Request { id, method } => match self.server_asks(message, id, method) {
-                Ok(()) => reply.pass(raw),
+                Ok(rewritten) => reply.pass(rewritten.as_deref().unwrap_or(raw)),
                 Err(refused) => reply.back.push(answer(Some(id), &refused)),
             },
             Kind::Notification { method } => {
                 let passed = self.pass_on(CrossingKind::McpResponse, message, method.known, None);
-                if passed.is_ok() {
+                if let Ok(rewritten) = passed {
                     if let Some(id) = message.cancels() {
                         self.by_server.lock().cancel(&id);
                     }
-                    reply.pass(raw);
+                    reply.pass(rewritten.as_deref().unwrap_or(raw));
                 }
             }
             Kind::Result { id } | Kind::Error { id: Some(id) } => {
@@ -428,8 +436,8 @@ impl Talk {
             }
             Kind::Error { id: None } => {
                 let passed = self.pass_on(CrossingKind::McpResponse, message, None, None);
-                if passed.is_ok() {
-                    reply.pass(raw);
+                if let Ok(rewritten) = passed {
+                    reply.pass(rewritten.as_deref().unwrap_or(raw));
                 }
             }
         }
@@ -440,10 +448,10 @@ impl Talk {
         message: &Message<'_>,
         id: &Id,
         method: &Method<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<String>, Refused> {
         let kind = CrossingKind::McpResponse;
         let mut pass = self.server.gate.open(self.crossing(kind, method.known))?;
-        see(&mut pass, message, None)?;
+        let rewritten = see(&mut pass, message, None)?;
         let free = self.by_server.lock().check(id);
         if let Err(why) = free {
             return Err(pass.fail(Fault::Malformed(why.to_string())));
@@ -451,7 +459,7 @@ impl Talk {
         pass.close()?;
         // Only this side asks under these ids.
         let _ = self.by_server.lock().ask(id.clone(), method.known);
-        Ok(())
+        Ok(rewritten)
     }
 
     fn server_answers(&self, message: &Message<'_>, id: &Id, heard: Heard, reply: &mut Reply) {
@@ -462,18 +470,18 @@ impl Talk {
             let is_again = heard == Heard::Again && self.has_answered(id, print);
             let objection = (!is_again).then_some(Objection::Unsolicited);
             let passed = self.pass_on(CrossingKind::McpResponse, message, None, objection);
-            if passed.is_ok() {
-                reply.pass(raw);
+            if let Ok(rewritten) = passed {
+                reply.pass(rewritten.as_deref().unwrap_or(raw));
             }
             return;
         };
         let own = asking.own.take();
         match (self.hear(message, &asking), own) {
             // Whoever asked may have given up waiting.
-            (Ok(next), Some(own)) => drop(own.send(next)),
-            (Ok(_), None) => {
+            (Ok(heard), Some(own)) => drop(own.send(heard.next)),
+            (Ok(heard), None) => {
                 self.note_answered(id, print);
-                reply.pass(raw);
+                reply.pass(heard.rewritten.as_deref().unwrap_or(raw));
             }
             (Err(_), Some(_)) => {}
             (Err(refused), None) => reply.pass_bytes(answer(Some(id), &refused)),
@@ -493,8 +501,8 @@ impl Talk {
         answered.push_back((id.clone(), print));
     }
 
-    /// Judges the answer to a request. Tells where the next page of tools is, if it is a page.
-    fn hear(&self, message: &Message<'_>, asking: &Asking) -> Result<Option<Box<str>>, Refused> {
+    /// Judges the answer to a request.
+    fn hear(&self, message: &Message<'_>, asking: &Asking) -> Result<Answered, Refused> {
         let mut pass = self.server.gate.open_answer(&asking.asked)?;
         if let Some(tool) = &asking.tool {
             pass.push(Surface {
@@ -503,10 +511,14 @@ impl Talk {
                 bytes: tool.as_bytes(),
             })?;
         }
-        see(&mut pass, message, asking.method)?;
+        let rewritten = see(&mut pass, message, asking.method)?;
+        let mut answered = Answered {
+            next: None,
+            rewritten,
+        };
         let lists_tools = asking.method == Some(TOOLS_LIST);
         if !lists_tools || matches!(message.kind, Kind::Error { .. }) {
-            return pass.close().map(|()| None);
+            return pass.close().map(|()| answered);
         }
         let page = match Page::read(message) {
             Ok(page) => page,
@@ -519,7 +531,8 @@ impl Talk {
         }
         pass.close()?;
         self.server.catalogue.lock().adopt(&page.tools);
-        Ok(page.next)
+        answered.next = page.next;
+        Ok(answered)
     }
 
     fn server_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
@@ -588,7 +601,9 @@ fn see(
     message: &Message<'_>,
     method: Option<&str>,
 ) -> Result<Option<String>, Refused> {
-    if !pass.redacts() {
+    // What tools are is never changed: it is what a person accepted, or refused.
+    let lists_tools = method == Some(TOOLS_LIST) && matches!(message.kind, Kind::Result { .. });
+    if !pass.redacts() || lists_tools {
         surfaces(message, method, |surface| pass.push(surface).map(drop))?;
         return Ok(None);
     }

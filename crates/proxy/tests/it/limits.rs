@@ -196,6 +196,32 @@ const PARTS: &[Part] = &[
             ),
             (LIMITS, "WS_PINGS_MAX", "the oldest is forgotten"),
             (LIMITS, "EVENT_PAUSE", "what is held is refused or released"),
+            (
+                LIMITS,
+                "REWRITE_PAUSE",
+                "it crosses as it comes; what would be replaced is refused",
+            ),
+            (LIMITS, "EVENT_BYTES_MAX", "rewritten in parts of this size"),
+            (
+                "engine/src/inspection/rewrite.rs",
+                "DECODED_BYTES_MAX",
+                "inspected as it is; what would be replaced is refused",
+            ),
+            (
+                "engine/src/inspection/rewrite.rs",
+                "EDITS_MAX",
+                "refused as what was found",
+            ),
+            (
+                "engine/src/inspection/rewrite.rs",
+                "ROUNDS_MAX",
+                "what is still found is refused",
+            ),
+            (
+                "engine/src/inspection/rewrite/carrier.rs",
+                "TEXT_BYTES_MAX",
+                "the sentence is cut out",
+            ),
         ],
     },
     Part {

@@ -28,6 +28,7 @@ mod passthrough;
 mod reader;
 mod redact;
 mod reverse;
+mod rewrite;
 mod socks;
 mod streaming;
 mod streams;

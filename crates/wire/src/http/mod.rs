@@ -8,6 +8,7 @@
 //! Fragments are neither: the `http` crate drops them as it parses, and they are never sent.
 
 mod chain;
+mod events;
 mod forward;
 mod reverse;
 mod surfaces;
@@ -16,12 +17,15 @@ mod target;
 mod tests;
 
 pub use chain::{Answered, basic_login, connect_answer, connect_request, for_proxy};
+pub use events::whole_events;
 pub(crate) use forward::tokens;
 pub use forward::{
     Protocol, check_response, check_upgrade, downstream_head, filter_accept_encoding,
     strip_hop_by_hop, upstream_head,
 };
 pub use reverse::{BackendError, Backends, Facing};
-pub use surfaces::{redact_request, request_surfaces, response_surfaces, trailer_surfaces};
+pub use surfaces::{
+    redact_request, redact_response, request_surfaces, response_surfaces, trailer_surfaces,
+};
 pub(crate) use target::parse_host;
 pub use target::{Origin, absolute_url, connect_target, request_target};

@@ -67,8 +67,29 @@ pub fn redact_request(
         uri.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
         head.uri = Uri::from_parts(uri).map_err(|_| unfit())?;
     }
-    for (name, value) in &mut head.headers {
-        if is_rebuilt(name) || is_length(name, value) {
+    redact_fields(&mut head.headers, is_rebuilt, &mut redact)
+}
+
+/// The same of a response's head, whose headers are visited after the path that was asked for.
+///
+/// # Errors
+/// As [`redact_request`].
+pub fn redact_response(
+    head: &mut response::Parts,
+    path: &str,
+    mut redact: impl FnMut(Surface<'_>) -> Option<Vec<u8>>,
+) -> Result<(), Fault> {
+    redact(surface(SurfaceKind::Path, "", path.as_bytes()));
+    redact_fields(&mut head.headers, is_hop_by_hop, &mut redact)
+}
+
+fn redact_fields(
+    fields: &mut HeaderMap,
+    skipped: impl Fn(&HeaderName) -> bool,
+    redact: &mut impl FnMut(Surface<'_>) -> Option<Vec<u8>>,
+) -> Result<(), Fault> {
+    for (name, value) in fields {
+        if skipped(name) || is_length(name, value) {
             continue;
         }
         let own = surface(SurfaceKind::Header, name.as_str(), value.as_bytes());

@@ -45,6 +45,9 @@ pub(super) struct Way<'a> {
     reader: Reader,
     inflater: Inflater,
     message: Option<Message>,
+    /// Nothing goes compressed any more: what was replaced in a message is not what its receiver would
+    /// have to know to decompress the next (RFC 7692, section 7.2.3.2).
+    is_plain: bool,
     input: BytesMut,
     /// How much is read at once: little where little comes.
     room: usize,
@@ -57,16 +60,20 @@ pub(super) struct Way<'a> {
 struct Message {
     pass: Box<Pass>,
     kind: Kind,
+    /// Whether it came compressed, and whether it goes so.
+    came_compressed: bool,
     is_compressed: bool,
     text: TextCheck,
-    /// What came and was not sent on, as it came.
+    /// What came and was not sent on, as it goes.
     held: BytesMut,
-    /// Bytes taken in, as they came and as they were judged.
+    /// All of it so far, where the policy wants content replaced: it is judged when it is whole.
+    draft: Option<BytesMut>,
+    /// Bytes taken in, as they go and as they are judged.
     taken: u64,
     judged: u64,
     /// Bytes judged that may go.
     released: u64,
-    /// Bytes sent on, as they came.
+    /// Bytes sent on, as they go.
     sent: u64,
     /// Of a compressed message: what was taken in, and what it came to.
     marks: VecDeque<(u64, u64)>,
@@ -116,6 +123,7 @@ impl<'a> Way<'a> {
             reader: Reader::new(sender, line.deflate.is_some()),
             inflater: Inflater::new(forgets),
             message: None,
+            is_plain: false,
             input: BytesMut::new(),
             room: ROOM_BYTES_MIN,
             outlet: Outlet::new(to, sender),
@@ -207,12 +215,16 @@ impl<'a> Way<'a> {
     }
 
     fn begin(&mut self, kind: Kind, is_compressed: bool) -> Result<(), Stop> {
+        let pass = self.open()?;
+        let is_rewritten = kind == Kind::Text && pass.redacts();
         self.message = Some(Message {
-            pass: self.open()?,
+            pass,
             kind,
-            is_compressed,
+            came_compressed: is_compressed,
+            is_compressed: is_compressed && !self.is_plain,
             text: TextCheck::default(),
             held: BytesMut::new(),
+            draft: is_rewritten.then(BytesMut::new),
             taken: 0,
             judged: 0,
             released: 0,
@@ -236,13 +248,15 @@ impl<'a> Way<'a> {
 
     fn add(&mut self, bytes: &Bytes) -> Result<(), Stop> {
         let message = self.message.as_mut().expect("data comes within a message");
-        match message.is_compressed {
+        match message.came_compressed {
             true => self
                 .inflater
-                .push(bytes, &mut |chunk| message.judge(chunk))?,
+                .push(bytes, &mut |chunk| message.take_inflated(chunk))?,
             false => message.judge(bytes)?,
         }
-        message.hold(bytes);
+        if message.is_compressed == message.came_compressed {
+            message.hold(bytes);
+        }
         if message.held.len() <= WS_HOLD_BYTES_MAX {
             return Ok(());
         }
@@ -265,6 +279,7 @@ impl<'a> Way<'a> {
             return Err(self.stop(stop));
         }
         let mut message = self.message.take().expect("it is there");
+        self.is_plain |= message.came_compressed && !message.is_compressed;
         let rest = message.held.len();
         let sent = message.send(&mut self.outlet, rest, true);
         sent.map_err(|_| End::Gone(self.receiver()))
@@ -357,7 +372,7 @@ impl<'a> Way<'a> {
 }
 
 impl Message {
-    /// Judges the next of its bytes, decompressed.
+    /// Judges the next of its bytes, decompressed, or keeps them until it is whole.
     fn judge(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         self.judged += bytes.len() as u64;
         if self.judged > WS_MESSAGE_BYTES_MAX {
@@ -366,7 +381,25 @@ impl Message {
         if self.kind == Kind::Text {
             self.text.push(bytes)?;
         }
-        self.released += self.pass.push(surface(bytes))? as u64;
+        let Some(draft) = &mut self.draft else {
+            self.released += self.pass.push(surface(bytes))? as u64;
+            return Ok(());
+        };
+        draft.extend_from_slice(bytes);
+        if draft.len() > WS_HOLD_BYTES_MAX {
+            // Too long to hold: what would have been replaced in it is refused.
+            let draft = self.draft.take().expect("it is there");
+            self.released += self.pass.push(surface(&draft))? as u64;
+        }
+        Ok(())
+    }
+
+    /// The same of what came compressed, which is held here if it does not go so.
+    fn take_inflated(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.judge(bytes)?;
+        if !self.is_compressed {
+            self.hold(bytes);
+        }
         Ok(())
     }
 
@@ -380,11 +413,20 @@ impl Message {
     }
 
     fn finish(&mut self, inflater: &mut Inflater) -> Result<(), Stop> {
-        if self.is_compressed {
-            inflater.end(&mut |chunk| self.judge(chunk))?;
+        if self.came_compressed {
+            inflater.end(&mut |chunk| self.take_inflated(chunk))?;
         }
         if self.kind == Kind::Text {
             self.text.end()?;
+        }
+        if let Some(draft) = self.draft.take() {
+            let rewritten = self.pass.redact(surface(&draft));
+            self.pass
+                .push(surface(rewritten.as_deref().unwrap_or(&draft)))?;
+            if let Some(rewritten) = rewritten {
+                self.held = BytesMut::from(&rewritten[..]);
+                self.is_compressed = false;
+            }
         }
         Ok(self.pass.close()?)
     }
