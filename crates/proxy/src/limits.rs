@@ -63,12 +63,24 @@ pub const READ_BYTES_MAX: usize = 256 * 1024;
 /// The streams that one h2 client connection may have open: browsers ask for 100.
 pub const H2_STREAMS_MAX: u32 = 128;
 
+/// The bytes that one h2 stream's client may send unread. Clients are near, so that few are on their way.
+pub const H2_CLIENT_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// The same for all streams of one client connection: a whole window for each of [`H2_STREAMS_MAX`], so that
+/// an upstream that does not read holds up only its own.
+pub const H2_CLIENT_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+
 /// The bytes that one h2 stream's upstream may send unread. What the engine holds of a body
 /// ([`BODY_HOLD_BYTES_MAX`]) has been read; this is one fast read beside it.
 pub const H2_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
-/// The same for all streams of one upstream connection.
-pub const H2_CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// The exchanges that share one upstream connection: a further one has another. Clients that do not read
+/// hold up none of the others this way.
+pub const H2_SHARE_MAX: usize = 16;
+
+/// The bytes that the upstream may send unread on all streams of one connection: a whole window for each
+/// ([`H2_SHARE_MAX`] and [`H2_STREAM_WINDOW_BYTES`]).
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 
 /// How often a silent h2 peer is asked whether it is there.
 pub const H2_PING_INTERVAL: Duration = Duration::from_secs(30);

@@ -20,12 +20,11 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::http::Body;
 use crate::limits::{
     CONNECT_TIMEOUT, CONNECT_TOTAL_TIMEOUT, H2_CONNECTION_WINDOW_BYTES, H2_PING_INTERVAL,
     H2_PING_TIMEOUT, H2_STREAM_WINDOW_BYTES, HAPPY_EYEBALLS_STAGGER, HEAD_BYTES_MAX,
@@ -237,7 +236,7 @@ impl Upstream {
         let broken = |error| Fault::Upstream(format!("{}: {error}", permit.target()));
         let sender = speak_http1(stream).await.map_err(broken)?;
         let route = Route::Asking(Arc::clone(proxy), login);
-        Ok(Connection::new(Sender::Http1(sender), address, route))
+        Ok(Connection::new(sender, address, route))
     }
 
     /// Closes kept connections that were idle for too long.
@@ -262,8 +261,8 @@ where
 {
     let broken = |error| Fault::Upstream(format!("{}: {error}", permit.target()));
     let sender = match protocol {
-        Protocol::Http1 => speak_http1(stream).await.map(Sender::Http1),
-        Protocol::Http2 => speak_http2(stream).await.map(Sender::Http2),
+        Protocol::Http1 => speak_http1(stream).await,
+        Protocol::Http2 => speak_http2(stream).await,
     };
     let route = match permit.proxy() {
         None => Route::Straight,
@@ -272,7 +271,7 @@ where
     Ok(Connection::new(sender.map_err(broken)?, address, route))
 }
 
-async fn speak_http1<IO>(stream: IO) -> Result<http1::SendRequest<Body>, hyper::Error>
+async fn speak_http1<IO>(stream: IO) -> Result<(Sender, AbortHandle), hyper::Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -280,11 +279,11 @@ where
         .max_header_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))
         .await?;
-    tokio::spawn(drive(connection));
-    Ok(sender)
+    let driver = tokio::spawn(drive(connection));
+    Ok((Sender::Http1(sender), driver.abort_handle()))
 }
 
-async fn speak_http2<IO>(stream: IO) -> Result<http2::SendRequest<Body>, hyper::Error>
+async fn speak_http2<IO>(stream: IO) -> Result<(Sender, AbortHandle), hyper::Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -297,8 +296,8 @@ where
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .handshake(TokioIo::new(stream))
         .await?;
-    tokio::spawn(drive(connection));
-    Ok(sender)
+    let driver = tokio::spawn(drive(connection));
+    Ok((Sender::Http2(sender), driver.abort_handle()))
 }
 
 async fn drive(connection: impl Future<Output = hyper::Result<()>>) {

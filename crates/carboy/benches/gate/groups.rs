@@ -10,6 +10,8 @@ use crate::door::Door;
 use crate::http2::http2;
 use crate::live::{listen, talk};
 use crate::load::{Stretch, connect_once, exchange, median, stretch, transfer};
+use crate::many::{many, soak};
+use crate::mcp::mcp;
 use crate::origin;
 use crate::subject::{Bench, Gate, HOST, PASS_HOST};
 use crate::table::Table;
@@ -26,6 +28,9 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("memory", memory),
     ("start", start),
     ("live", live),
+    ("mcp", mcp),
+    ("many", many),
+    ("soak", soak),
 ];
 
 /// How often client and gate take turns with the baseline; the medians count.
@@ -45,18 +50,18 @@ const STARTS: usize = 25;
 const GIB: usize = 1 << 30;
 
 /// A gate between client and origins, and the doors that lead through it or past it.
-struct Stage {
-    gate: Gate,
+pub(crate) struct Stage {
+    pub(crate) gate: Gate,
     direct: Door,
     direct_tls: Door,
-    forward: Door,
-    tunnel: Door,
-    intercepted: Door,
+    pub(crate) forward: Door,
+    pub(crate) tunnel: Door,
+    pub(crate) intercepted: Door,
     _bench: Bench,
 }
 
 impl Stage {
-    fn set() -> Result<Self> {
+    pub(crate) fn set() -> Result<Self> {
         let bench = Bench::new()?;
         let plain = origin::start(None)?;
         let tls = origin::start(Some(bench.origin_tls.clone()))?;
@@ -201,7 +206,7 @@ fn compare(
     })
 }
 
-fn middle(mut stretches: Vec<Stretch>) -> Result<Stretch> {
+pub(crate) fn middle(mut stretches: Vec<Stretch>) -> Result<Stretch> {
     stretches.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
     stretches
         .get(stretches.len() / 2)
@@ -359,7 +364,7 @@ fn live(table: &mut Table) -> Result<()> {
 }
 
 /// Adds how many there were a second; or where there is a goal for it, how long one took.
-fn add_stretches(
+pub(crate) fn add_stretches(
     table: &mut Table,
     what: &str,
     goal: Option<&str>,
@@ -495,7 +500,7 @@ fn millis(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }
 
-fn mebibytes(kib: u64) -> String {
+pub(crate) fn mebibytes(kib: u64) -> String {
     format!("{:.1} MiB", kib as f64 / 1024.0)
 }
 

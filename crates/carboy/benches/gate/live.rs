@@ -119,14 +119,19 @@ async fn open(door: &Door, path: &str, fields: &str) -> Result<(Box<dyn Stream>,
     }
 }
 
-/// Keeps `connections` WebSockets busy for `length`: each says the next word when it has heard the last.
-pub(crate) async fn talk(door: &Door, connections: usize, length: Duration) -> Result<Stretch> {
-    let mut streams = Vec::new();
+/// Opens a WebSocket; what came after its head is with it.
+pub(crate) async fn open_socket(door: &Door) -> Result<(Box<dyn Stream>, Vec<u8>)> {
     let fields = format!(
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
     );
+    open(door, "/socket", &fields).await
+}
+
+/// Keeps `connections` WebSockets busy for `length`: each says the next word when it has heard the last.
+pub(crate) async fn talk(door: &Door, connections: usize, length: Duration) -> Result<Stretch> {
+    let mut streams = Vec::new();
     for _ in 0..connections {
-        streams.push(open(door, "/socket", &fields).await?);
+        streams.push(open_socket(door).await?);
     }
     let start = Instant::now();
     let talks = streams.into_iter().map(|(stream, buffer)| {

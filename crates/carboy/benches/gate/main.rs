@@ -2,7 +2,7 @@
 //!
 //! Every figure stands beside its baseline, measured in the same run, in turns. Client, origin and
 //! gate share the machine's cores. `cargo bench -p carboy --bench gate [-- NAME...]` measures only
-//! the groups named: `http`, `http2`, `gzip`, `connect`, `gib`, `memory`, `start`, `live`.
+//! the groups named: `http`, `http2`, `gzip`, `connect`, `gib`, `memory`, `start`, `live`, `mcp`, `many`, `soak`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -16,6 +16,8 @@ mod groups;
 mod http2;
 mod live;
 mod load;
+mod many;
+mod mcp;
 mod origin;
 mod subject;
 mod table;
@@ -27,6 +29,9 @@ fn main() -> Result<()> {
         .skip(1)
         .filter(|argument| !argument.starts_with("--"))
         .collect();
+    if wanted == [mcp::SERVER] {
+        return mcp::serve();
+    }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
     let mut table = table::Table::default();
     for (name, group) in groups::ALL {

@@ -37,6 +37,8 @@ pub(crate) struct Hit {
     pub(crate) rule: &'static Rule,
     pub(crate) severity: Severity,
     pub(crate) range: Range<usize>,
+    /// How much before it belongs to what it was found in, and may not go on either.
+    pub(crate) before: usize,
     pub(crate) score: Option<Score>,
 }
 
@@ -123,6 +125,7 @@ impl Detectors {
                         severity
                     },
                     range: value,
+                    before: 0,
                     score: None,
                 });
             }

@@ -47,6 +47,7 @@ pub(super) fn detect(view: &View<'_>, direction: Direction, hits: &mut Vec<Hit>)
             rule,
             severity: severity.unwrap_or(rule.severity),
             range,
+            before: 0,
             score: None,
         });
     };

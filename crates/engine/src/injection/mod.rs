@@ -92,6 +92,7 @@ fn report(view: &[u8], passages: Vec<Passage>, hits: &mut Vec<Hit>) {
             rule,
             severity,
             range,
+            before: 0,
             score: Some(Score {
                 points: score.unsigned_abs(),
                 signals: signals.into_iter().map(|(id, _)| id).collect(),
@@ -107,25 +108,32 @@ pub(crate) fn thresholds() -> (u32, u32) {
 }
 
 /// Where a rule has said as much about a part of a passage, the model has nothing to add: one attack is
-/// one finding, and an exemption of that rule lets the passage through.
+/// one finding, and an exemption of that rule lets the passage through. But the passage begins where the
+/// model says.
 pub(crate) fn settle(hits: &mut Vec<Hit>) {
     let is_own = |hit: &Hit| hit.rule.id == RULE;
     if !hits.iter().any(is_own) {
         return;
     }
-    let others = hits
-        .iter()
-        .filter(|hit| hit.rule.class == Class::Injection && !is_own(hit));
-    let others: Vec<_> = others
-        .map(|hit| (hit.severity, hit.range.clone()))
-        .collect();
-    let is_said = |own: &Hit| {
-        let mut others = others.iter();
-        others.any(|(severity, range)| {
-            *severity >= own.severity && range.start < own.range.end && own.range.start < range.end
-        })
-    };
-    hits.retain(|hit| !(is_own(hit) && is_said(hit)));
+    let (own, mut others): (Vec<Hit>, Vec<Hit>) = hits.drain(..).partition(is_own);
+    for own in own {
+        let mut is_said = false;
+        let saying = others.iter_mut().filter(|other| {
+            other.rule.class == Class::Injection
+                && other.severity >= own.severity
+                && other.range.start < own.range.end
+                && own.range.start < other.range.end
+        });
+        for other in saying {
+            is_said = true;
+            let before = other.range.start.saturating_sub(own.range.start);
+            other.before = other.before.max(before);
+        }
+        if !is_said {
+            hits.push(own);
+        }
+    }
+    hits.append(&mut others);
 }
 
 /// The passages within a part of a view that are worth a record, in order. They do not overlap.

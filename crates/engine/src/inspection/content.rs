@@ -406,6 +406,7 @@ impl Inspection {
             severity,
             offset: offset as u64,
             len: bytes.len() as u64,
+            before: 0,
             via: Vec::new(),
             fingerprint: self.engine.scanner.fingerprint(bytes),
             known: None,

@@ -58,6 +58,8 @@ pub(crate) struct Sighting {
     pub(crate) offset: u64,
     /// Bytes of the surface that it covers.
     pub(crate) len: u64,
+    /// Bytes before it that belong to the same passage, and may not go on either.
+    pub(crate) before: u64,
     /// The decodings that led to the view, outermost first.
     pub(crate) via: Vec<&'static str>,
     pub(crate) fingerprint: Fingerprint,
@@ -66,6 +68,13 @@ pub(crate) struct Sighting {
     /// Of a token that says so: who issued it, and for whom.
     pub(crate) parties: Parties,
     pub(crate) score: Option<Score>,
+}
+
+impl Sighting {
+    /// Says that its passage begins at `start` or before.
+    fn hold_from(&mut self, start: u64) {
+        self.before = self.before.max(self.offset.saturating_sub(start));
+    }
 }
 
 impl fmt::Debug for Scanner {

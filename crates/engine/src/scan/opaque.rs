@@ -45,6 +45,7 @@ impl Scanner {
             fingerprint: self.fingerprint(&[]),
             known: None,
             parties: Parties::default(),
+            before: 0,
             score: None,
         }
     }

@@ -338,7 +338,8 @@ impl Stream {
             return Vec::new();
         };
         seen.retain(|sighting| holds(sighting));
-        let first = seen.iter().map(|sighting| sighting.offset).min();
+        let starts = seen.iter().map(|own| own.offset.saturating_sub(own.before));
+        let first = starts.min();
         self.cleared = self.cleared.max(cut.min(first.unwrap_or(cut)));
         seen
     }

@@ -77,6 +77,8 @@ impl Scanner {
             for hit in hits.drain(..) {
                 let value = &view.bytes[hit.range.clone()];
                 let origins = view.origins(hit.range.start, hit.range.end);
+                let passage = hit.range.start - hit.before;
+                let passage = view.origins(passage, hit.range.start).start;
                 let raw = bytes.get(origins.start..origins.end);
                 if raw.is_some_and(|raw| is_turned_hash(&origins.via, raw)) {
                     continue;
@@ -88,6 +90,7 @@ impl Scanner {
                     severity: hit.severity,
                     offset: window.base + origins.start as u64,
                     len: (origins.end - origins.start) as u64,
+                    before: origins.start.saturating_sub(passage) as u64,
                     via,
                     fingerprint: self.fingerprint(value),
                     known: None,
@@ -124,6 +127,7 @@ impl Scanner {
             severity: glimpse.rule.severity,
             offset: base + origins.start as u64,
             len: (origins.end - origins.start) as u64,
+            before: 0,
             via: via.chain(glimpse.spelling).collect(),
             fingerprint: self.fingerprint(&view.bytes[glimpse.range]),
             known: Some(glimpse.part),
@@ -239,8 +243,9 @@ fn distinct(mut seen: Vec<Sighting>) -> Vec<Sighting> {
         let overlaps = |kept: &Sighting| {
             kept.offset < sighting.offset + sighting.len && sighting.offset < kept.offset + kept.len
         };
-        if !kept[first_of_rule..].iter().any(overlaps) {
-            kept.push(sighting);
+        match kept[first_of_rule..].iter_mut().find(|own| overlaps(own)) {
+            Some(own) => own.hold_from(sighting.offset.saturating_sub(sighting.before)),
+            None => kept.push(sighting),
         }
     }
     kept.sort_by(|a, b| (a.offset, a.rule.id).cmp(&(b.offset, b.rule.id)));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -15,6 +16,7 @@ use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
 use carboy_wire::refusal::render_event;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::draft::Draft;
@@ -41,6 +43,43 @@ enum Content {
     Own(Bytes, Option<HeaderMap>),
     /// Content that crosses.
     Inspected(Box<Inspected>),
+    /// The same of a request, which its exchange may give up.
+    Asked(Arc<Mutex<Asked>>),
+}
+
+/// A request's body.
+#[derive(Debug)]
+enum Asked {
+    Going(Box<Inspected>),
+    GivenUp(BodyError),
+}
+
+/// Gives a request's body up if its exchange is dropped before the body has come: the upstream's
+/// connection would hold it for as long as the upstream reads nothing.
+pub(crate) struct Hold {
+    body: Arc<Mutex<Asked>>,
+    /// Told then: a stream of the connection may be stuck.
+    stuck: Arc<AtomicBool>,
+}
+
+impl Hold {
+    /// The request is sent on another connection.
+    pub(crate) fn move_to(&mut self, stuck: Arc<AtomicBool>) {
+        self.stuck = stuck;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut asked = self.body.lock();
+        if let Asked::Going(body) = &mut *asked
+            && body.state == State::Open
+        {
+            self.stuck.store(true, Ordering::Relaxed);
+            let refused = body.pass.end_with(Fault::Dropped);
+            *asked = Asked::GivenUp(body.break_off(refused));
+        }
+    }
 }
 
 /// Why a body broke off.
@@ -109,17 +148,18 @@ pub(crate) enum Source {
 /// What a response came by.
 #[derive(Default)]
 pub(crate) struct Came {
-    /// The upstream's connection, if it can serve again once the body is in.
+    /// The upstream's connection, which may serve again once the body is in.
     pub(crate) lease: Option<Lease>,
-    /// How the request's body ends, which may still be on its way.
+    /// How the request's body ends, which may still be on its way, and then is given up with this.
     pub(crate) request: Option<Arc<Outcome>>,
+    pub(crate) _hold: Option<Hold>,
 }
 
 /// How a request's body ended.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     refused: OnceLock<Refused>,
-    complete: std::sync::atomic::AtomicBool,
+    complete: AtomicBool,
 }
 
 impl Outcome {
@@ -130,7 +170,7 @@ impl Outcome {
 
     /// Whether all of the body was passed on.
     pub(crate) fn is_complete(&self) -> bool {
-        self.complete.load(std::sync::atomic::Ordering::Acquire)
+        self.complete.load(Ordering::Acquire)
     }
 }
 
@@ -156,7 +196,7 @@ impl Body {
         match &self.content {
             Content::Empty => Some(Self::default()),
             Content::Own(bytes, trailers) => Some(Self::whole(bytes.clone(), trailers.clone())),
-            Content::Inspected(_) => None,
+            Content::Inspected(_) | Content::Asked(_) => None,
         }
     }
 
@@ -188,6 +228,19 @@ impl Body {
         }
     }
 
+    /// A request's body, as what hands it to an upstream's connection and as what can give it up.
+    pub(crate) fn held(self, stuck: Arc<AtomicBool>) -> (Self, Option<Hold>) {
+        let Content::Inspected(body) = self.content else {
+            return (self, None);
+        };
+        let body = Arc::new(Mutex::new(Asked::Going(body)));
+        let held = Self {
+            content: Content::Asked(Arc::clone(&body)),
+            busy: self.busy,
+        };
+        (held, Some(Hold { body, stuck }))
+    }
+
     /// Ends `busy` with the body.
     pub(crate) fn keep(&mut self, busy: Busy) {
         self.busy = Some(busy);
@@ -206,7 +259,7 @@ impl Body {
     pub(crate) async fn take_whole(&mut self) -> Result<(), Refused> {
         match &mut self.content {
             Content::Inspected(inspected) => poll_fn(|cx| inspected.poll_whole(cx)).await,
-            Content::Empty | Content::Own(..) => Ok(()),
+            Content::Empty | Content::Own(..) | Content::Asked(_) => Ok(()),
         }
     }
 
@@ -231,12 +284,15 @@ impl Came {
         Self {
             lease: Some(lease),
             request: None,
+            _hold: None,
         }
     }
 
-    /// Gives the connection back, now that the body is in.
+    /// Keeps the connection for another exchange. One whose upstream answered before it has read everything
+    /// is closed: what follows on it would be the rest of the request.
     pub(crate) fn give_back(self) {
-        if let Some(lease) = self.lease {
+        let is_whole = self.request.is_none_or(|request| request.is_complete());
+        if let Some(lease) = self.lease.filter(|_| is_whole) {
             lease.give_back();
         }
     }
@@ -594,14 +650,10 @@ impl Source {
     fn finish(&mut self) {
         match self {
             Self::Client { outcome, .. } => {
-                outcome
-                    .complete
-                    .store(true, std::sync::atomic::Ordering::Release);
+                outcome.complete.store(true, Ordering::Release);
             }
             Self::Upstream(came) => {
-                if let Some(lease) = came.lease.take() {
-                    lease.give_back();
-                }
+                std::mem::take(came).give_back();
             }
         }
     }
@@ -633,6 +685,10 @@ impl HttpBody for Body {
             }
             Content::Own(bytes, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Inspected(inspected) => inspected.poll_next(cx),
+            Content::Asked(asked) => match &mut *asked.lock() {
+                Asked::Going(inspected) => inspected.poll_next(cx),
+                Asked::GivenUp(error) => Poll::Ready(Some(Err(error.clone()))),
+            },
         }
     }
 
@@ -641,6 +697,10 @@ impl HttpBody for Body {
             Content::Empty => true,
             Content::Own(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
             Content::Inspected(inspected) => inspected.is_over(),
+            Content::Asked(asked) => match &*asked.lock() {
+                Asked::Going(inspected) => inspected.is_over(),
+                Asked::GivenUp(_) => false,
+            },
         }
     }
 
@@ -655,6 +715,10 @@ impl HttpBody for Body {
                 hint
             }
             Content::Inspected(inspected) => inspected.remaining(),
+            Content::Asked(asked) => match &*asked.lock() {
+                Asked::Going(inspected) => inspected.remaining(),
+                Asked::GivenUp(_) => SizeHint::default(),
+            },
         }
     }
 }

@@ -247,14 +247,15 @@ async fn send_with_body(
     };
     let mut body = Body::inspected(body, pass, source, &head.headers);
     body.begin_with(begun).map_err(Unsent::Refused)?;
+    let (body, mut hold) = body.held(lease.stuck());
     let mut request = Request::from_parts(head, body);
     loop {
         let error = match lease.send(request).await {
             Ok(response) => {
-                // An upstream that answers before it has read everything cannot be used again.
                 let came = Came {
-                    lease: outcome.is_complete().then_some(lease),
+                    lease: Some(lease),
                     request: Some(outcome),
+                    _hold: hold,
                 };
                 return Ok((response, came));
             }
@@ -267,6 +268,9 @@ async fn send_with_body(
             SendError::Unsent(unsent, _) if lease.is_reused() => {
                 request = *unsent;
                 lease = redial(gate, permit, lease).await?;
+                if let Some(hold) = &mut hold {
+                    hold.move_to(lease.stuck());
+                }
             }
             error => return Err(Unsent::Fault(error.into_fault(permit))),
         }

@@ -27,7 +27,8 @@ pub(crate) use body::{Body, Came, Source, cause};
 
 use crate::gate::Gate;
 use crate::limits::{
-    CLIENT_IDLE_TIMEOUT, H2_PING_INTERVAL, H2_PING_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX,
+    CLIENT_IDLE_TIMEOUT, H2_CLIENT_STREAM_WINDOW_BYTES, H2_CLIENT_WINDOW_BYTES, H2_PING_INTERVAL,
+    H2_PING_TIMEOUT, H2_STREAMS_MAX, HEAD_BYTES_MAX,
 };
 use crate::login::Login;
 use connect::Tunnel;
@@ -169,6 +170,8 @@ where
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(H2_STREAMS_MAX)
+            .initial_stream_window_size(H2_CLIENT_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(H2_CLIENT_WINDOW_BYTES)
             .enable_connect_protocol()
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(H2_PING_INTERVAL)

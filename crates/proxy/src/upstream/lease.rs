@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use ::http::{HeaderValue, Request, Response, StatusCode};
@@ -12,11 +13,12 @@ use carboy_wire::http::{Protocol, for_proxy};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::runtime::{Handle, Id};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pool::Pool;
 use crate::http::Body;
-use crate::limits::RESPONSE_HEAD_TIMEOUT;
+use crate::limits::{H2_SHARE_MAX, RESPONSE_HEAD_TIMEOUT};
 
 /// One connection that speaks HTTP.
 pub(super) struct Connection {
@@ -25,8 +27,26 @@ pub(super) struct Connection {
     route: Route,
     /// The runtime that drives it. Used from another, each of its wakes would cross threads.
     home: Id,
+    /// Shared by the exchanges that use it, to count them.
+    uses: Arc<Use>,
     /// Goes off when an answer is late, or before: it is set anew only then, not for each exchange.
     alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// One connection, as long as any exchange or the pool has it.
+struct Use {
+    driver: AbortHandle,
+    /// Whether a stream may be stuck: it is shared no further then.
+    stuck: Arc<AtomicBool>,
+}
+
+/// A stream that is stuck would keep it for ever.
+impl Drop for Use {
+    fn drop(&mut self) {
+        if self.stuck.load(Ordering::Relaxed) {
+            self.driver.abort();
+        }
+    }
 }
 
 /// How a connection leads to its far end.
@@ -46,10 +66,11 @@ pub(super) enum Sender {
     Http2(http2::SendRequest<Body>),
 }
 
-/// A connection in use by one exchange. Dropped, an HTTP/1.1 connection is closed; given back, it is
-/// kept.
+/// A connection in use by one exchange. Dropped, an HTTP/1.1 connection is closed, whatever is still on its
+/// way; given back, it is kept.
 pub(crate) struct Lease {
     connection: Connection,
+    ending: Ending,
     target: Target,
     pool: Arc<Pool>,
     reused: bool,
@@ -67,14 +88,32 @@ pub(crate) enum SendError {
     ProxyLogin,
 }
 
+/// Ends the task of a connection that served one exchange, when that is given up: it would hold the rest of
+/// the request, and spin, for as long as the upstream reads nothing.
+struct Ending(Option<AbortHandle>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.0 {
+            driver.abort();
+        }
+    }
+}
+
 impl Connection {
-    /// A connection that the calling runtime drives.
-    pub(super) fn new(sender: Sender, address: SocketAddr, route: Route) -> Self {
+    /// A connection that the calling runtime drives, by the task of `driver`.
+    pub(super) fn new(
+        (sender, driver): (Sender, AbortHandle),
+        address: SocketAddr,
+        route: Route,
+    ) -> Self {
+        let stuck = Arc::default();
         Self {
             sender,
             address,
             route,
             home: Handle::current().id(),
+            uses: Arc::new(Use { driver, stuck }),
             alarm: None,
         }
     }
@@ -107,16 +146,25 @@ impl Connection {
                 address: self.address,
                 route: self.route.clone(),
                 home: self.home,
+                uses: Arc::clone(&self.uses),
                 alarm: None,
             }),
         }
     }
 
+    /// Whether another exchange may share it: so few do that it need not wait for their clients to read. The
+    /// pool's own is not one.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_shared() && Arc::strong_count(&self.uses) <= H2_SHARE_MAX
+    }
+
+    /// Whether it can serve no further exchange.
     pub(super) fn is_closed(&self) -> bool {
-        match &self.sender {
+        let is_closed = match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),
             Sender::Http2(sender) => sender.is_closed(),
-        }
+        };
+        is_closed || self.uses.stuck.load(Ordering::Relaxed)
     }
 
     /// Waits until it can take a request; false when it is closed.
@@ -142,8 +190,13 @@ impl Lease {
         pool: Arc<Pool>,
         reused: bool,
     ) -> Self {
+        let ending = Ending(match &connection.sender {
+            Sender::Http1(_) => Some(connection.uses.driver.clone()),
+            Sender::Http2(_) => None,
+        });
         Self {
             connection,
+            ending,
             target,
             pool,
             reused,
@@ -158,6 +211,11 @@ impl Lease {
     /// What the upstream speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.connection.protocol()
+    }
+
+    /// To be told that the exchange was given up within its request.
+    pub(crate) fn stuck(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.connection.uses.stuck)
     }
 
     /// Whether the connection has served before, so that the upstream may have closed it.
@@ -190,7 +248,8 @@ impl Lease {
     }
 
     /// Keeps the connection for the next exchange.
-    pub(crate) fn give_back(self) {
+    pub(crate) fn give_back(mut self) {
+        self.ending.0 = None;
         match self.connection.sender {
             Sender::Http1(_) => self.pool.put(self.target, self.connection),
             // The pool has it already.

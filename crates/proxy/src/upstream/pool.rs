@@ -56,7 +56,7 @@ impl Pool {
         let mut shelves = self.shelves.lock();
         let shelf = shelves.by_target.get_mut(permit.target())?;
         let now = Instant::now();
-        let place = shelf.place(permit, now, Connection::is_shared)?;
+        let place = shelf.place(permit, now, Connection::has_room)?;
         let kept = &mut shelf.kept[place];
         kept.since = now;
         let connection = kept.connection.share()?;

@@ -15,7 +15,9 @@ use crate::tls::up_tunnel;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -60,6 +62,19 @@ async fn goaway(client: &mut Client) -> Option<u32> {
             let code = payload.get(4..8)?.first_chunk()?;
             return Some(u32::from_be_bytes(*code));
         }
+    }
+}
+
+/// Reads until so many heads have come.
+async fn heads(client: &mut Client, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let mut head = [0; 9];
+        client.0.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        client.0.read_exact(&mut payload).await.unwrap();
+        left -= usize::from(head[3] == HEADERS);
     }
 }
 
@@ -124,6 +139,62 @@ async fn a_head_that_goes_on_for_ever_in_http2_is_no_crossing() {
         done.lines(),
         ["tunnel allow", "http-request allow", "http-response allow"]
     );
+}
+
+/// Frames that cost their sender nothing, and want an answer or a moment each, from a client that reads
+/// nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_of_small_frames_hold_nobody_up() {
+    let up = Upstreams::echo().await;
+    for (kind, stream, payload) in [
+        (PING, 0, &[0; 8][..]),
+        (SETTINGS, 0, &[]),
+        (SETTINGS, 0, &[0, 3, 0, 0, 0, 100]),
+        (WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
+    ] {
+        let stand = Stand::open(OPEN).await;
+        let mut client = h2(&stand, up.port()).await;
+        let frames = std::iter::repeat_n(frame(kind, 0, stream, payload), 100_000);
+        let flooding = timeout(Duration::from_secs(2), flood(&mut client, frames));
+        // It is cut off, taken whole, or no longer read; others are served meanwhile.
+        let (_, ()) = tokio::join!(flooding, serves_on(&stand, &up));
+        serves_on(&stand, &up).await;
+        drop(client);
+        let lines = stand.finish().await.lines();
+        assert_eq!(lines.len(), 5, "{kind}: {lines:?}");
+    }
+}
+
+/// A response that a client opens no window for, and one that it opens little by little.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_that_never_opens_ends_with_its_connection() {
+    const INITIAL_WINDOW_OF_NOTHING: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(OPEN).await;
+    let mut client = h2(&stand, up.port()).await;
+    client
+        .send(frame(SETTINGS, 0, 0, &INITIAL_WINDOW_OF_NOTHING))
+        .await;
+    for stream in [1, 3, 5] {
+        let flags = END_STREAM | END_HEADERS;
+        client
+            .send(frame(HEADERS, flags, stream, &get_block(up.port())))
+            .await;
+    }
+    client.send(frame(WINDOW_UPDATE, 0, 3, &[0, 0, 0, 1])).await;
+    for _ in 0..5 {
+        serves_on(&stand, &up).await;
+    }
+    // Heads need no window.
+    let heads = timeout(Duration::from_secs(20), heads(&mut client, 3));
+    heads.await.expect("each is answered");
+    drop(client);
+    let done = stand.finish().await;
+    let lines = done.lines();
+    // What was asked is answered and judged, whether or not it is read.
+    let asked = lines.iter().filter(|line| *line == "http-request allow");
+    assert_eq!(asked.count(), 8, "{lines:?}");
+    assert_eq!(lines.len(), 17, "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

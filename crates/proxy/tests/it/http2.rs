@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use bytes::Bytes;
+use carboy_proxy::limits::H2_SHARE_MAX;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
@@ -40,7 +41,7 @@ impl Body for Frames {
 }
 
 /// An upstream that echoes each request's body as it comes, with `grpc-status` after it. What asks for
-/// `/broken` gets some of a body.
+/// `/broken` gets some of a body, what asks for `/long` gets one without end, and `/deaf` reads nothing.
 struct Echo {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -124,6 +125,19 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Frame
         let some = Frame::data(vec![b'x'; 200_000].into());
         send.send(Ok(some)).await.unwrap();
         send.send(Err(io::Error::other("broken"))).await.unwrap();
+        return Ok(Response::new(Frames(frames)));
+    }
+    if head.uri.path() == "/long" {
+        let some = || Ok(Frame::data(vec![b' '; 64 * 1024].into()));
+        tokio::spawn(async move { while send.send(some()).await.is_ok() {} });
+        return Ok(Response::new(Frames(frames)));
+    }
+    if head.uri.path() == "/deaf" {
+        // Kept, and never read.
+        tokio::spawn(async move {
+            send.closed().await;
+            drop(body);
+        });
         return Ok(Response::new(Frames(frames)));
     }
     tokio::spawn(async move {
@@ -224,7 +238,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn calls_share_one_upstream_connection_and_keep_their_trailers() {
     let set = Set::up().await;
     let client = set.client::<Full<Bytes>>().await;
-    let calls = (0..20).map(|number| {
+    let calls = (0..H2_SHARE_MAX).map(|number| {
         let mut client = client.clone();
         let call = set.call(Full::new(message(&format!("hello {number}"))));
         tokio::spawn(async move {
@@ -243,7 +257,8 @@ async fn calls_share_one_upstream_connection_and_keep_their_trailers() {
     }
     assert_eq!(set.echo.connections(), 1);
     drop(client);
-    assert_eq!(set.stand.finish().await.lines().len(), 1 + 2 * 20);
+    let crossings = 1 + 2 * H2_SHARE_MAX;
+    assert_eq!(set.stand.finish().await.lines().len(), crossings);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -410,4 +425,63 @@ async fn a_broken_response_resets_its_stream_only() {
     let next = soon(client.send_request(ask("/next"))).await.unwrap();
     assert_eq!(next.status(), StatusCode::OK);
     assert_eq!(set.echo.connections(), 1);
+}
+
+/// More streams than one upstream connection carries, none of whose clients reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_readers_hold_up_no_other_stream() {
+    let set = Set::up().await;
+    let mut client = set.client::<Full<Bytes>>().await;
+    let ask = |path: &str| {
+        Request::get(format!("https://{}{path}", set.host()))
+            .body(Full::default())
+            .unwrap()
+    };
+    let mut unread = Vec::new();
+    for _ in 0..2 * H2_SHARE_MAX {
+        unread.push(soon(client.send_request(ask("/long"))).await.unwrap());
+    }
+    for _ in 0..3 {
+        let next = soon(client.send_request(ask("/next"))).await.unwrap();
+        assert_eq!(next.status(), StatusCode::OK);
+        soon(next.into_body().collect()).await.unwrap();
+    }
+    assert!(set.echo.connections() >= 2, "{}", set.echo.connections());
+    drop((unread, client));
+    let lines = set.stand.finish().await.lines();
+    let count = |line: &str| lines.iter().filter(|own| *own == line).count();
+    assert_eq!(lines.len(), 1 + 2 * (2 * H2_SHARE_MAX + 3), "{lines:?}");
+    assert_eq!(count("http-request allow"), 2 * H2_SHARE_MAX + 3);
+    assert_eq!(count("http-response block dropped"), 2 * H2_SHARE_MAX);
+}
+
+/// More uploads than one connection's window used to hold, to an upstream that reads none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_reads_nothing_holds_up_no_other_stream() {
+    const DEAF: usize = 8;
+    let set = Set::up().await;
+    let mut client = set.client::<Full<Bytes>>().await;
+    let url = |path: &str| format!("https://{}{path}", set.host());
+    let mut unheard = Vec::new();
+    for _ in 0..DEAF {
+        let mut client = client.clone();
+        let content = Full::from(vec![b' '; 8 << 20]);
+        let request = Request::post(url("/deaf")).body(content).unwrap();
+        unheard.push(tokio::spawn(
+            async move { client.send_request(request).await },
+        ));
+    }
+    for _ in 0..3 {
+        let request = Request::get(url("/next")).body(Full::default()).unwrap();
+        let next = soon(client.send_request(request)).await.unwrap();
+        assert_eq!(next.status(), StatusCode::OK);
+        soon(next.into_body().collect()).await.unwrap();
+    }
+    for one in &unheard {
+        one.abort();
+    }
+    drop((unheard, client));
+    let lines = set.stand.finish().await.lines();
+    let allowed = lines.iter().filter(|own| *own == "http-request allow");
+    assert_eq!(allowed.count(), 3, "{lines:?}");
 }

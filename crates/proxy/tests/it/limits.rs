@@ -159,9 +159,24 @@ const PARTS: &[Part] = &[
             ),
             (LIMITS, "READ_BYTES_MAX", "the rest is read next"),
             (
+                "proxy/src/limits.rs",
+                "H2_SHARE_MAX",
+                "another connection is opened",
+            ),
+            (
                 LIMITS,
                 "H2_STREAMS_MAX",
                 "the stream is refused (`REFUSED_STREAM`); clients try again",
+            ),
+            (
+                "proxy/src/limits.rs",
+                "H2_CLIENT_STREAM_WINDOW_BYTES",
+                "the sender waits",
+            ),
+            (
+                "proxy/src/limits.rs",
+                "H2_CLIENT_WINDOW_BYTES",
+                "the sender waits",
             ),
             (LIMITS, "H2_STREAM_WINDOW_BYTES", "the sender waits"),
             (LIMITS, "H2_CONNECTION_WINDOW_BYTES", "the sender waits"),

@@ -30,6 +30,7 @@ mod redact;
 mod reverse;
 mod rewrite;
 mod socks;
+mod stalls;
 mod streaming;
 mod streams;
 mod support;

@@ -243,8 +243,14 @@ fn upstream_uri(
     authority: &str,
     protocol: Protocol,
 ) -> Result<Uri, Fault> {
-    let path = head.uri.path_and_query().cloned();
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    // Of a URL with a fragment and no path, an empty path is left.
+    let path = head
+        .uri
+        .path_and_query()
+        .filter(|path| path.as_str() != "/");
+    let path = path
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut uri = ::http::uri::Parts::default();
     uri.path_and_query = Some(path);
     if protocol == Protocol::Http2 {
