@@ -1,5 +1,6 @@
 //! What is remembered about one agent across crossings.
 
+mod originals;
 mod seen;
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +14,9 @@ use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
 use crate::rules::Rule;
 use crate::tool::Ledger;
+use originals::Originals;
 use seen::Seen;
+use zeroize::Zeroizing;
 
 /// Sites remembered at once. When there are more, the half least recently used is forgotten; the
 /// session's own window still counts what went to them.
@@ -59,6 +62,7 @@ struct State {
     /// What has crossed of known values.
     pieces: Coverage,
     placeholders: Placeholders,
+    originals: Originals,
 }
 
 /// The numbers of replaced values, by rule.
@@ -144,6 +148,16 @@ impl Session {
         *last += 1;
         numbers.insert((rule.id, value), *last);
         *last
+    }
+
+    /// Keeps what a placeholder stands for that goes to a host.
+    pub(crate) fn keep_original(&self, key: &str, value: &[u8], host: &str) {
+        self.lock().originals.keep(key, value, host);
+    }
+
+    /// What stands behind a placeholder that comes from a host which was sent it.
+    pub(crate) fn original(&self, key: &str, host: &str) -> Option<Zeroizing<Vec<u8>>> {
+        self.lock().originals.value(key, host)
     }
 
     /// Spends `amount` of a budget, for the site and for the session. What does not fit is refused

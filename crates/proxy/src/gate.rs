@@ -447,6 +447,21 @@ impl Pass {
         }
     }
 
+    /// Whether the policy wants placeholders that come back replaced by what they stand for: then
+    /// content goes through [`Pass::restore`] once it was pushed.
+    pub fn restores(&self) -> bool {
+        match &self.state {
+            State::Open(inspection) => inspection.restores(),
+            State::Closed | State::Refused(_) => false,
+        }
+    }
+
+    /// A body's content as the client is to have it; `None` to leave it.
+    pub fn restore(&mut self, next: Surface<'_>) -> Option<Vec<u8>> {
+        let (gate, inspection) = self.inspection().ok()?;
+        inspection.restore(next, &gate.session)
+    }
+
     /// A surface's content with what the policy wants redacted replaced; `None` to leave it.
     pub fn redact(&mut self, next: Surface<'_>) -> Option<Vec<u8>> {
         let now = self.now;

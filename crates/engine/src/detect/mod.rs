@@ -201,6 +201,75 @@ thread_local! {
     static WINDOWS: Cell<Vec<Range<usize>>> = const { Cell::new(Vec::new()) };
 }
 
+/// Literals of one pattern that are looked at in text put together of parts.
+const CUT_PLACES_MAX: usize = 64;
+
+/// Parts that one credential is cut into: forty of a byte each.
+const CUT_PARTS_MAX: usize = 48;
+
+impl Detectors {
+    /// Credentials in text that is put together of parts, which begin at `starts`. Each is looked for
+    /// from the part that it begins in to the end of each that may be its last: what is before and
+    /// after belongs to it no more than what is between the parts.
+    pub(crate) fn detect_cut(
+        &self,
+        text: &[u8],
+        starts: &[usize],
+        direction: Direction,
+        budget: &mut Budget,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), BudgetSpent> {
+        let mut literals = Literals::default();
+        literals.sweep(text, direction);
+        for woken in literals.woken() {
+            if !is_whole_by_itself(woken.number) {
+                continue;
+            }
+            for at in woken.places().take(CUT_PLACES_MAX) {
+                self.search_cut(woken.number, text, starts, at as usize, budget, hits)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn search_cut(
+        &self,
+        number: u16,
+        text: &[u8],
+        starts: &[usize],
+        at: usize,
+        budget: &mut Budget,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), BudgetSpent> {
+        let first = starts
+            .partition_point(|start| *start <= at)
+            .saturating_sub(1);
+        let start = starts.get(first).copied().unwrap_or(at);
+        let reach = at + PATTERNS[usize::from(number)].reach;
+        let ends = starts.iter().skip(first + 2).copied();
+        for end in ends.chain([text.len()]).take(CUT_PARTS_MAX) {
+            let known = hits.len();
+            budget.spend(end - start)?;
+            self.search(number, &text[start..end], at - start..end - start, hits);
+            for hit in &mut hits[known..] {
+                hit.range = start + hit.range.start..start + hit.range.end;
+            }
+            if hits.len() > known || end > reach {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pattern tells a credential by its beginning, and by nothing around it.
+fn is_whole_by_itself(number: u16) -> bool {
+    let pattern = &PATTERNS[usize::from(number)];
+    let is_own = pattern.clue.is_none() && pattern.is_anchored;
+    let rule = is_own.then(|| &RULES[pattern.rule]);
+    rule.is_some_and(|rule| rule.class == Class::Secret && !rule.checks.contains(&Check::Setting))
+}
+
 /// The literals of a view; of one that is another with parts changed, found only around the changes.
 fn literals(view: &View<'_>, direction: Direction) -> Literals {
     let mut literals = Literals::default();

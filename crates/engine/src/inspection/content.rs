@@ -307,7 +307,7 @@ impl Inspection {
     fn judge_seam(&mut self, found: Vec<Sighting>, kind: SurfaceKind, now: Time) {
         for mut sighting in found {
             let action = self.bench(now).action(&sighting, kind);
-            if !is_sure_when_joined(&sighting) || action < Some(Action::Redact) {
+            if !sighting.is_sure_when_joined() || action < Some(Action::Redact) {
                 continue;
             }
             sighting.offset = 0;
@@ -472,13 +472,6 @@ impl Inspection {
         }
         self.docket.record(finding);
     }
-}
-
-/// Whether something counts that was seen in joined text. What is known by its surroundings alone is
-/// not known by those of another message.
-pub(super) fn is_sure_when_joined(sighting: &Sighting) -> bool {
-    let is_setting = sighting.rule.checks.contains(&Check::Setting);
-    sighting.severity >= Severity::High && !is_setting && !is_piece(sighting.rule)
 }
 
 /// A surface's name as a finding may repeat it: empty where it could be content.

@@ -116,7 +116,7 @@ impl Inspection {
             if scanned.is_err() {
                 continue;
             }
-            found.retain(|own| super::content::is_sure_when_joined(own) && blocks(own));
+            found.retain(|own| own.is_sure_when_joined() && blocks(own));
             for mut sighting in found {
                 let Some(until) = seam.end_of_fresh(sighting.offset, sighting.len) else {
                     continue;

@@ -6,6 +6,7 @@
 
 mod carrier;
 mod place;
+mod restore;
 
 use std::borrow::Cow;
 
@@ -150,6 +151,13 @@ impl Inspection {
         let spelling = self.spelling(next);
         let range = place::value(sighting, next.bytes, spelling).ok_or(Unfit)?;
         let number = session.placeholder(sighting.rule, sighting.fingerprint);
+        let is_plain = sighting.via.is_empty() && number > 0;
+        if is_plain && self.kind.direction() == Direction::Outbound && self.engine.policy.restores()
+        {
+            let key = format!("{}:{number}", sighting.rule.id);
+            let host = self.target.host.to_string();
+            session.keep_original(&key, &next.bytes[range.clone()], &host);
+        }
         Ok(Edit {
             range,
             text: place::placeholder(sighting.rule.id, number, spelling),

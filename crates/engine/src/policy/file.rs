@@ -235,6 +235,9 @@ pub(super) struct InspectFile {
     /// Whether `carboy run` plants decoys in the bottle: variables that look like credentials, that
     /// nothing honest uses and that are refused wherever they turn up.
     pub(super) canary: bool,
+    /// Whether placeholders in a response are replaced by what they stand for, where they were sent to
+    /// the same host in the same session.
+    pub(super) redact_restore: bool,
     /// More hosts at which a rule's credential is at home.
     pub(super) homes: BTreeMap<String, Vec<At<String>>>,
     /// Findings that are let through.
@@ -253,6 +256,7 @@ impl Default for InspectFile {
             opaque: Setting::BlockHigh,
             known: KnownFile::default(),
             canary: false,
+            redact_restore: false,
             homes: BTreeMap::new(),
             exempt: Vec::new(),
         }

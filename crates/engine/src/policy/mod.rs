@@ -429,6 +429,11 @@ impl Policy {
         self.file.inspect.secret == ValueSetting::Redact
     }
 
+    /// Whether placeholders that come back are to be replaced by what they stand for.
+    pub(crate) fn restores(&self) -> bool {
+        self.file.inspect.redact_restore
+    }
+
     /// Whether instructions are to be cut out of what comes in.
     pub(crate) fn strips(&self) -> bool {
         self.file.inspect.injection == PassageSetting::Strip

@@ -8,6 +8,7 @@ mod opaque;
 mod party;
 mod probe;
 mod stream;
+mod strings;
 mod window;
 
 use std::fmt;
@@ -28,7 +29,7 @@ pub use probe::Probe;
 pub(crate) use stream::Stream;
 
 use crate::crossing::{Direction, SurfaceKind};
-use crate::detect::Detectors;
+use crate::detect::{Check, Detectors};
 use crate::finding::{Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
 use crate::rules::{RULES, Rule};
@@ -74,6 +75,13 @@ impl Sighting {
     /// Says that its passage begins at `start` or before.
     fn hold_from(&mut self, start: u64) {
         self.before = self.before.max(self.offset.saturating_sub(start));
+    }
+
+    /// Whether it counts where it was seen in joined text. What is known by its surroundings alone is
+    /// not known by those of another message.
+    pub(crate) fn is_sure_when_joined(&self) -> bool {
+        let is_setting = self.rule.checks.contains(&Check::Setting);
+        self.severity >= Severity::High && !is_setting && !known::is_piece(self.rule)
     }
 }
 

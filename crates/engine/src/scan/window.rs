@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Budget, BudgetSpent, Parties, Scanner, Sighting};
+use super::{Budget, BudgetSpent, Parties, Scanner, Sighting, strings};
 use crate::crossing::{Direction, SurfaceKind};
 use crate::decide::Home;
 use crate::detect::Hit;
@@ -51,6 +51,10 @@ impl Scanner {
         self.views(direction, window, window.bytes, None, budget, &mut seen)?;
         if let Some((name, bytes)) = respelt(kind, window.bytes) {
             self.views(direction, window, &bytes, Some(name), budget, &mut seen)?;
+        }
+        let is_body = matches!(kind, SurfaceKind::Body | SurfaceKind::WsMessage);
+        if is_body && direction == Direction::Outbound && window.base == 0 {
+            self.joined(window, budget, &mut seen)?;
         }
         drop_whole_pieces(&mut seen);
         let mut seen = distinct(seen);
@@ -112,6 +116,44 @@ impl Scanner {
 }
 
 impl Scanner {
+    /// Credentials that are cut over the strings of a structure.
+    fn joined(
+        &self,
+        window: &Window<'_>,
+        budget: &mut Budget,
+        seen: &mut Vec<Sighting>,
+    ) -> Result<(), BudgetSpent> {
+        let direction = Direction::Outbound;
+        for joined in strings::joined(window.bytes) {
+            budget.spend(joined.bytes.len())?;
+            let (mut hits, starts) = (Vec::new(), joined.starts());
+            let detectors = self.detectors();
+            detectors.detect_cut(&joined.bytes, &starts, direction, budget, &mut hits)?;
+            for hit in hits {
+                let Some(place) = joined.origin(&hit.range) else {
+                    continue;
+                };
+                let sighting = Sighting {
+                    rule: hit.rule,
+                    also: Vec::new(),
+                    severity: hit.severity,
+                    offset: window.base + place.start as u64,
+                    len: place.len() as u64,
+                    before: 0,
+                    via: vec!["strings"],
+                    fingerprint: self.fingerprint(&joined.bytes[hit.range]),
+                    known: None,
+                    parties: Parties::default(),
+                    score: hit.score,
+                };
+                if sighting.is_sure_when_joined() {
+                    seen.push(sighting);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn glimpsed(
         &self,
         view: &View<'_>,

@@ -21,3 +21,4 @@ mod repeat;
 mod secrets;
 mod stream;
 mod strip;
+mod structures;

@@ -78,6 +78,10 @@ fn the_sentence_or_element_goes_and_the_rest_stays() {
         ),
         (
             "text/html",
+            "<h1>Bread</h1><p>Mix flour and water.</p><p>@</p><p>Bake it well.</p>",
+        ),
+        (
+            "text/html",
             "<p>Good.</p><img src='a.png' alt=\"@\"><p>More.</p>",
         ),
         ("text/html", "<p>Good.</p><!-- @ --><p>More.</p>"),

@@ -56,7 +56,7 @@ pub(super) async fn take_answer(
     pass: &mut Pass,
 ) -> Result<Taken, Refused> {
     let is_part = head.headers.contains_key(CONTENT_RANGE);
-    if !pass.redacts()
+    if !(pass.redacts() || pass.restores())
         || is_part
         || is_media(&head.headers)
         || !may_rewrite(&head.headers, &body, pass)
@@ -90,6 +90,10 @@ async fn settle(
         mend(headers, gathered.content.len());
     }
     pass.push(surface(&gathered.content))?;
+    if let Some(restored) = pass.restore(surface(&gathered.content)) {
+        gathered.content = restored.into();
+        mend(headers, gathered.content.len());
+    }
     if let Some(trailers) = &gathered.trailers {
         trailer_surfaces(trailers, |surface| pass.push(surface).map(drop))?;
     }

@@ -228,6 +228,41 @@ const PARTS: &[Part] = &[
                 "refused as what was found",
             ),
             (
+                "engine/src/inspection/rewrite/restore.rs",
+                "PLACES_MAX",
+                "the rest stay as they are",
+            ),
+            (
+                "engine/src/session/originals.rs",
+                "VALUES_BYTES_MAX",
+                "later ones are not put back",
+            ),
+            (
+                "engine/src/session/originals.rs",
+                "HOSTS_MAX",
+                "put back in what comes from the first alone",
+            ),
+            (
+                "engine/src/scan/strings.rs",
+                "STRING_BYTES_MAX",
+                "taken for no part of a credential",
+            ),
+            (
+                "engine/src/scan/strings/binary.rs",
+                "DEPTH_MAX",
+                "read as no structure",
+            ),
+            (
+                "engine/src/detect/mod.rs",
+                "CUT_PLACES_MAX",
+                "the rest are not looked at",
+            ),
+            (
+                "engine/src/detect/mod.rs",
+                "CUT_PARTS_MAX",
+                "not put together",
+            ),
+            (
                 "engine/src/inspection/rewrite.rs",
                 "ROUNDS_MAX",
                 "what is still found is refused",

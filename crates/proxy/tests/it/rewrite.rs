@@ -333,3 +333,42 @@ async fn messages_of_a_server_are_rewritten() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_placeholder_stands_for_is_put_back_where_the_policy_says_so() {
+    let token = TOKEN.concat();
+    let restore = format!("{REWRITE}  redact_restore: true\n");
+    for (policy, name, comes_back) in [
+        (&*restore, "up.example", true),
+        // Nobody else's placeholder is known.
+        (&*restore, "other.example", false),
+        (REWRITE, "up.example", false),
+    ] {
+        let up = Upstreams::run(|mut far| async move {
+            while let Some(request) = far.request().await {
+                far.answer(request.split("\r\n\r\n").nth(1).unwrap()).await;
+            }
+        })
+        .await;
+        let stand = Stand::open(policy).await;
+        let text = format!(r#"{{"text":"my key is {token}"}}"#);
+        let post = |name: &str, body: &str| {
+            format!(
+                "POST http://{name}:{port}/ HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len(),
+                port = up.port(),
+            )
+        };
+        let left = text.replace(&token, "<carboy:gitlab-token:1>");
+        let came = stand.ask(post("up.example", &text)).await;
+        let is_restored = policy.contains("redact_restore");
+        let expect = if is_restored { &text } else { &left };
+        assert_eq!(body(&came), expect, "{came}");
+        let came = stand.ask(post(name, &left)).await;
+        let expect = if comes_back { &text } else { &left };
+        assert_eq!(body(&came), expect, "{name}: {came}");
+        assert!(!up.seen().contains(&token));
+        assert!(!stand.finish().await.text.contains(&token));
+    }
+}
