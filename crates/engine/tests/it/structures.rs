@@ -328,7 +328,11 @@ fn binary_cases() -> Vec<Case> {
         ("Protobuf", "in two fields", two([1, 2])),
         ("Protobuf", "in two items of one field", two([1, 1])),
         ("Protobuf", "in items of four bytes", small),
-        ("MessagePack", "a string", msgpack(&[whole.clone()])),
+        (
+            "MessagePack",
+            "a string",
+            msgpack(std::slice::from_ref(&whole)),
+        ),
         (
             "MessagePack",
             "bytes",
