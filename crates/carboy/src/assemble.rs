@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, ensure};
 use carboy_engine::{ClientCertificate, Engine, Known, Policy};
 use carboy_proxy::{
-    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Identity,
-    Interceptor, Observer, Resolver, Upstream, UpstreamConfig,
+    Approvals, CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable,
+    Identity, Interceptor, Observer, Resolver, Upstream, UpstreamConfig,
 };
 
 use zeroize::Zeroizing;
@@ -68,6 +68,7 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
         upstream: Upstream::new(&upstream)?,
         interceptor: Interceptor::new(Arc::new(parts.authority))?,
         observer: parts.observer,
+        approvals: Approvals::below(parts.state),
         names: Arc::default(),
         health: (!parts.bottle).then_some(env!("CARGO_PKG_VERSION")),
     };

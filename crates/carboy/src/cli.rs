@@ -36,6 +36,11 @@ pub(crate) enum Command {
     /// Put the gate between a client and a server of the model context protocol
     #[command(subcommand)]
     Mcp(McpCommand),
+    /// List the calls that wait for your leave, and answer them
+    Approvals {
+        #[command(subcommand)]
+        command: Option<ApprovalsCommand>,
+    },
     /// Judge a URL or a text without sending it anywhere
     Check(CheckArgs),
     /// Look for credentials and personal data in files, git history and patches
@@ -521,6 +526,26 @@ pub(crate) enum PolicyCommand {
     },
     /// Print the JSON Schema of policy files
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// Print what waits, the oldest first; this is what happens without a command
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Let a call pass
+    Allow {
+        /// Which, as the list names it
+        id: String,
+    },
+    /// Refuse a call
+    Deny {
+        /// Which, as the list names it
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

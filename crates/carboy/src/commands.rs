@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod approvals;
 mod ca;
 mod canary;
 mod check;
@@ -33,6 +34,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         }
         #[cfg(target_os = "linux")]
         Command::Selftest(args) => selftest::run(&args),
+        Command::Approvals { command } => approvals::run(command.as_ref()),
         Command::Ca(command) => ca::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Check(args) => check::run(&args),

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use carboy_engine::{CrossingKind, Refusal, SurfaceKind};
-use carboy_proxy::{Notice, Observer};
+use carboy_proxy::{Asking, Notice, Observer};
 use serde_json::Value;
 
 use crate::output::Paint;
@@ -53,7 +53,14 @@ impl Screen for PlainScreen {
 }
 
 enum Event {
-    Refused { key: Key, line: String },
+    Refused {
+        key: Key,
+        line: String,
+    },
+    /// A call waits for a person. Each is told, however alike they are.
+    Asked {
+        line: String,
+    },
     End,
 }
 
@@ -93,6 +100,8 @@ pub(crate) struct Silence;
 
 impl Observer for Silence {
     fn refused(&self, _: &Notice<'_>) {}
+
+    fn asked(&self, _: &Asking<'_>) {}
 }
 
 struct Teller {
@@ -106,6 +115,38 @@ impl Observer for Teller {
             key: key(notice),
             line: line(notice),
         });
+    }
+
+    fn asked(&self, asking: &Asking<'_>) {
+        // `carboy approvals list` has what a full queue drops.
+        let _ = self.sender.try_send(Event::Asked {
+            line: question(asking),
+        });
+    }
+}
+
+/// What waits, why, how long, and the command that answers. Never the call's arguments.
+fn question(asking: &Asking<'_>) -> String {
+    let (id, plea) = (asking.id, asking.plea);
+    let rules: Vec<_> = plea
+        .rules
+        .iter()
+        .map(|(id, title)| format!("{id}: {title}"))
+        .collect();
+    format!(
+        "a call of {} waits up to {} s for your leave ({}); see it with `carboy approvals list`, \
+         answer with `carboy approvals allow {id}` or `carboy approvals deny {id}`",
+        tool(&plea.server, &plea.tool),
+        plea.wait.as_secs(),
+        rules.join("; "),
+    )
+}
+
+/// A tool in words.
+pub(crate) fn tool(server: &str, tool: &str) -> String {
+    match tool {
+        "" => format!("a tool of {server}"),
+        tool => format!("the tool {tool} of {server}"),
     }
 }
 
@@ -236,6 +277,7 @@ impl<S: Screen> Printer<S> {
         loop {
             match self.next(events) {
                 Ok(Event::Refused { key, line }) => self.take(key, line),
+                Ok(Event::Asked { line }) => self.hold(line),
                 Err(RecvTimeoutError::Timeout) => self.release(),
                 Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -251,9 +293,12 @@ impl<S: Screen> Printer<S> {
     }
 
     fn take(&mut self, key: Key, line: String) {
-        if self.is_repeat(key) {
-            return;
+        if !self.is_repeat(key) {
+            self.hold(line);
         }
+    }
+
+    fn hold(&mut self, line: String) {
         match self.held.len() < HELD_LINES_MAX {
             true => self.held.push(line),
             false => self.unheld += 1,

@@ -310,6 +310,7 @@ impl Docket {
             findings: self.findings,
             shadow,
             policy,
+            ruling: None,
         }
     }
 

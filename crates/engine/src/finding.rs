@@ -102,6 +102,8 @@ pub enum Action {
     Redact,
     /// Cut out, with what carries it, where that is safe; elsewhere the crossing is refused.
     Strip,
+    /// Written anew as a safer command.
+    Rewrite,
     /// The crossing is refused.
     Block,
 }

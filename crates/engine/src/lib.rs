@@ -49,5 +49,8 @@ pub use rules::{Origin, Rule, RuleDirection};
 pub use scan::Probe;
 pub use scan::{BudgetSpent, EventForm, FileFinding, FileScan, FileScanner};
 pub use session::Session;
-pub use verdict::{Decision, Digest, Fault, Objection, Permit, Reason, Refusal, Retry, Verdict};
+pub use verdict::{
+    Decision, Digest, Fault, Objection, PLEA_BYTES_MAX, Permit, Plea, Reason, Refusal, Retry,
+    Ruling, Verdict,
+};
 pub use views::folded_name;

@@ -12,7 +12,7 @@ use crate::policy::{DAY_SECONDS, day_of};
 use crate::rules::{Origin, Rule};
 use crate::session::OverLimit;
 use crate::tool::Spent;
-use crate::verdict::{Fault, Objection, Reason, Refusal, Retry};
+use crate::verdict::{Fault, Objection, Reason, Refusal, Retry, Ruling};
 
 /// How long the exemption that a remedy proposes lasts.
 const EXEMPTION_DAYS: u64 = 30;
@@ -482,8 +482,18 @@ pub(crate) fn tool_not_allowed(called: Called) -> Refusal {
     refusal(Reason::Tool, "tools.allow", message, remedy)
 }
 
+/// Why a call that breaks a rule does not pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Why<'a> {
+    Blocked,
+    /// It asks for a person's leave, of which this became.
+    Asked(Option<&'a Ruling>),
+    /// No safer command was found that surely does the same.
+    CannotRewrite,
+}
+
 /// A call that breaks a rule, or ends a chain. Only a command's name is shown, and only a plain one.
-pub(crate) fn rule_broken(called: Called, broken: &Broken, locus: &Locus, asks: bool) -> Refusal {
+pub(crate) fn rule_broken(called: Called, broken: &Broken, locus: &Locus, why: Why<'_>) -> Refusal {
     const COMMAND_BYTES_MAX: usize = 24;
     let is_plain = |b: u8| b.is_ascii_lowercase() || b"-_.()".contains(&b);
     let command = &broken.command;
@@ -494,20 +504,54 @@ pub(crate) fn rule_broken(called: Called, broken: &Broken, locus: &Locus, asks: 
     } else {
         String::new()
     };
-    let asked = if asks {
-        ", which asks for a person's leave"
-    } else {
-        ""
-    };
-    let message = format!("{}{by} by {}{asked}", broken.title, called.named());
+    let so = so(why);
+    let message = format!("{}{by} by {}{so}", broken.title, called.named());
     let remedy = format!(
-        "if this tool may do that, add to the policy:\ntools:\n  scoped:\n    - tools: [\"{}\"]\n      rules: {{{}: warn}}",
+        "{}if this tool may do that, add to the policy:\ntools:\n  scoped:\n    - tools: [\"{}\"]\n      rules: {{{}: warn}}",
+        instead(why),
         called.pattern(),
         broken.id
     );
     let mut refusal = refusal(Reason::Tool, &broken.id, message, remedy);
     refusal.locus = Some(locus.clone());
     refusal
+}
+
+/// What is said after what a call does.
+fn so(why: Why<'_>) -> &'static str {
+    match why {
+        Why::Blocked => "",
+        Why::CannotRewrite => ", which could not be rewritten to the safer command",
+        Why::Asked(None) => ", which asks for a person's leave",
+        Why::Asked(Some(ruling)) => match ruling {
+            Ruling::Allowed(_) => ", which a person let pass",
+            Ruling::Denied(_) => ", which a person was asked about and refused",
+            Ruling::Late => ", which a person was asked about and did not answer in time",
+            Ruling::Crowded => ", which asks for a person's leave while too many calls wait for it",
+            Ruling::Withdrawn => ", which asked for a person's leave and was cancelled",
+            Ruling::Unasked(_) => ", which asks for a person's leave, and nobody could be asked",
+        },
+    }
+}
+
+/// What to do before the policy is changed.
+fn instead(why: Why<'_>) -> String {
+    match why {
+        Why::Blocked | Why::Asked(None) => String::new(),
+        Why::CannotRewrite => {
+            "write it as one plain command, or the safer one yourself; ".to_owned()
+        }
+        Why::Asked(Some(ruling)) => match ruling {
+            Ruling::Allowed(_) | Ruling::Withdrawn => String::new(),
+            Ruling::Denied(_) => "take another way; ".to_owned(),
+            Ruling::Late => {
+                "have `carboy approvals list` open when it is called again, or raise `tools.ask_seconds`; "
+                    .to_owned()
+            }
+            Ruling::Crowded => "answer those that wait (`carboy approvals list`); ".to_owned(),
+            Ruling::Unasked(why) => format!("mend this: {why}; "),
+        },
+    }
 }
 
 /// A budget of calls that is spent.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crossing::Target;
 use crate::finding::{Finding, Locus};
@@ -19,6 +20,58 @@ pub struct Verdict {
     pub shadow: Option<Refusal>,
     /// The digest of the policy that decided.
     pub policy: Digest,
+    /// What a person who was asked said, or why none did; none where nobody had to be asked.
+    pub ruling: Option<Ruling>,
+}
+
+/// What a person is asked before a call goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plea {
+    /// The server that would be called.
+    pub server: String,
+    /// The tool; empty where its name could be content.
+    pub tool: String,
+    /// The rules that ask, and what each is about.
+    pub rules: Vec<(Box<str>, String)>,
+    /// The call's arguments as JSON, cut to [`PLEA_BYTES_MAX`]. None where something secret or personal
+    /// was seen in the crossing. For the person's eyes alone.
+    pub arguments: Option<String>,
+    /// How long the call may wait for the answer.
+    pub wait: Duration,
+}
+
+/// How much of a call's arguments a person is shown: more than a screen is not read.
+pub const PLEA_BYTES_MAX: usize = 2048;
+
+/// What became of a [`Plea`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// A person let it pass; the text says who.
+    Allowed(Box<str>),
+    /// A person did not; the text says who.
+    Denied(Box<str>),
+    /// Nobody answered in time.
+    Late,
+    /// Too many calls wait already.
+    Crowded,
+    /// Whoever called does not want it any more.
+    Withdrawn,
+    /// Nobody could be asked; the text says why.
+    Unasked(Box<str>),
+}
+
+/// As receipts tell it.
+impl fmt::Display for Ruling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed(by) => write!(f, "allowed by {by}"),
+            Self::Denied(by) => write!(f, "denied by {by}"),
+            Self::Late => f.write_str("not answered in time"),
+            Self::Crowded => f.write_str("not asked: too many calls wait"),
+            Self::Withdrawn => f.write_str("withdrawn by the client"),
+            Self::Unasked(why) => write!(f, "not asked: {why}"),
+        }
+    }
 }
 
 /// Whether a crossing may pass.

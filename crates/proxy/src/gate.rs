@@ -13,13 +13,14 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use carboy_engine::{
     Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, EventForm, Fault,
-    Host, Inspection, Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface,
-    SurfaceKind, Target, Time, TlsAction, Verdict,
+    Host, Inspection, Objection, Permit, Plea, Question, Reason, Refusal, Retry, Ruling, Session,
+    Step, Surface, SurfaceKind, Target, Time, TlsAction, Verdict,
 };
 
 use carboy_receipt::{HostCut, Withhold};
 use tokio::sync::watch;
 
+use crate::approvals::Approvals;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::interceptor::Interceptor;
 use crate::limits::{SETTLE_PAUSE, SETTLE_TIMEOUT};
@@ -49,6 +50,8 @@ pub struct GateConfig {
     pub interceptor: Interceptor,
     /// Who is told of each refusal.
     pub observer: Arc<dyn Observer>,
+    /// Where calls wait that a person must let pass.
+    pub approvals: Approvals,
     /// The names behind the addresses that the bottle's resolver hands out.
     pub names: Arc<Names>,
     /// The version that `/health` tells; none where a gate has no such page, as in a bottle.
@@ -66,6 +69,7 @@ pub struct Gate {
     upstream: Upstream,
     interceptor: Interceptor,
     observer: Arc<dyn Observer>,
+    approvals: Approvals,
     names: Arc<Names>,
     health: Option<&'static str>,
     /// The gate's own listeners, which no crossing may be connected to.
@@ -82,6 +86,18 @@ pub struct Gate {
 pub trait Observer: Send + Sync {
     /// One crossing was refused, or in audit mode would have been. It must not block.
     fn refused(&self, notice: &Notice<'_>);
+
+    /// One call waits for a person. It must not block.
+    fn asked(&self, asking: &Asking<'_>);
+}
+
+/// A call that waits for a person, ready to show.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The crossing's id, by which it is answered.
+    pub id: CrossingId,
+    /// What is asked.
+    pub plea: &'a Plea,
 }
 
 /// A refusal, ready to show.
@@ -177,6 +193,7 @@ impl Gate {
             upstream: config.upstream,
             interceptor: config.interceptor,
             observer: config.observer,
+            approvals: config.approvals,
             names: config.names,
             health: config.health,
             own: OnceLock::new(),
@@ -515,12 +532,55 @@ impl Pass {
                     step = inspection.answer(answer, &gate.session, gate.clock.now());
                 }
                 Step::Stop => return Err(self.end()),
-                Step::Release(_) | Step::Hold => {
+                Step::Release(_) | Step::Hold | Step::Ask(Question::Leave(_)) => {
                     let fault = Fault::Unsupported("a crossing that has no far end".into());
                     return Err(self.end_with(fault));
                 }
             }
         }
+    }
+
+    /// Says that all of a message has been pushed. Where the policy wants a person asked before it goes
+    /// on, returns what is asked, for [`Pass::ask_person`].
+    ///
+    /// # Errors
+    /// The refusal; nothing held may leave.
+    pub fn plead(&mut self) -> Result<Option<Plea>, Refused> {
+        let (gate, inspection) = self.inspection()?;
+        match inspection.plead(&gate.session, gate.clock.now()) {
+            Step::Ask(Question::Leave(plea)) => Ok(Some(plea)),
+            step @ (Step::Release(_) | Step::Hold | Step::Stop | Step::Connect(_)) => {
+                self.take_step(step).map(|_| None)
+            }
+            step @ Step::Ask(Question::Resolve(_)) => self.take_step(step).map(|_| None),
+        }
+    }
+
+    /// Waits until a person has answered, nobody has in time, or `withdrawn` ends.
+    ///
+    /// # Errors
+    /// The refusal, unless a person let the call pass.
+    pub async fn ask_person(
+        &mut self,
+        plea: &Plea,
+        withdrawn: impl Future<Output = ()>,
+    ) -> Result<(), Refused> {
+        let gate = Arc::clone(&self.gate);
+        let ruling = match gate.approvals.post(&self.id.to_string(), plea) {
+            Err(ruling) => ruling,
+            Ok(posted) => {
+                gate.observer.asked(&Asking { id: self.id, plea });
+                tokio::select! {
+                    ruling = posted.ruling() => ruling,
+                    () = withdrawn => Ruling::Withdrawn,
+                    () = gate.stopping() => Ruling::Withdrawn,
+                }
+            }
+        };
+        let (gate, inspection) = self.inspection()?;
+        let answer = Answer::Ruled(ruling);
+        let step = inspection.answer(answer, &gate.session, gate.clock.now());
+        self.take_step(step).map(|_| ())
     }
 
     /// Ends the crossing. The receipt is written before this returns, so that the last held bytes

@@ -4,6 +4,7 @@
 //! the [`Pass`] it got, and renders a [`Refused`] in its own protocol.
 #![forbid(unsafe_code)]
 
+mod approvals;
 mod ca;
 mod dns;
 mod evidence;
@@ -30,10 +31,11 @@ mod transparent;
 mod upstream;
 mod workers;
 
+pub use approvals::{Approvals, Leave, Waiting, answer_call, waiting_calls};
 pub use ca::{CaError, CertificateAuthority};
 pub use dns::{serve_dns_tcp, serve_dns_udp};
 pub use evidence::{Evidence, EvidenceConfig, EvidenceError, LEDGER_FILE, signing_key};
-pub use gate::{CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
+pub use gate::{Asking, CrossingId, Gate, GateConfig, Notice, Observer, Pass, Refused, Totals};
 pub use interceptor::Interceptor;
 pub use listen::{Listener, Role, serve};
 pub use login::Login;

@@ -156,6 +156,19 @@ pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often it looks.
 pub const SETTLE_PAUSE: Duration = Duration::from_millis(2);
 
+/// The calls of one gate that may wait for a person at once: nobody looks through more, and each keeps
+/// its message.
+pub const APPROVALS_MAX: usize = 16;
+
+/// How often a call that waits looks for its answer: a person does not notice less.
+pub const APPROVAL_POLL: Duration = Duration::from_millis(200);
+
+/// The files that are looked at for calls that wait: those of many gates, and their answers.
+pub const APPROVALS_READ_MAX: usize = 4096;
+
+/// One of them: the beginning of a call's arguments, escaped, and a few names.
+pub const APPROVALS_FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// The messages that wait for one side of an MCP connection to take them; past it, the other side
 /// waits. Servers send progress in bursts.
 pub const MCP_QUEUE_MESSAGES: usize = 64;

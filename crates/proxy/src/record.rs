@@ -18,6 +18,7 @@ pub(crate) fn of(verdict: &Verdict) -> Record<'_> {
             .filter(|refusal| !refusal.rule.is_empty())
             .map(|it| (&*it.rule).into()),
         findings: verdict.findings.iter().map(finding).collect(),
+        ruling: verdict.ruling.as_ref().map(|own| own.to_string().into()),
         shadow: verdict.shadow.as_ref().map(shadow),
         policy: Digest::new(verdict.policy.0),
         ..Record::default()
@@ -58,6 +59,7 @@ fn finding(finding: &Finding) -> carboy_receipt::Finding<'_> {
         Action::Warn => "warn",
         Action::Redact => "redact",
         Action::Strip => "strip",
+        Action::Rewrite => "rewrite",
         Action::Block => "block",
     };
     let score = finding.score.as_ref();

@@ -96,6 +96,8 @@ pub(crate) struct CrossingLine<'a> {
     reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ruling: Option<Cow<'a, str>>,
     #[serde(serialize_with = "exact")]
     pub(crate) seq: u64,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -174,6 +176,7 @@ impl<'a> CrossingLine<'a> {
             prev,
             reason: record.reason,
             rule: record.rule,
+            ruling: record.ruling,
             seq,
             shadow: record.shadow,
             target: record.target,

@@ -45,6 +45,8 @@ pub struct Record<'a> {
     pub rule: Option<Cow<'a, str>>,
     /// What the detectors saw, blocking or not.
     pub findings: Vec<Finding<'a>>,
+    /// What a person who was asked said, as `allowed by uid 1000`, or why none did.
+    pub ruling: Option<Cow<'a, str>>,
     /// In audit mode, the refusal that would have been.
     pub shadow: Option<Shadow<'a>>,
     /// Bytes of body or stream that were inspected.
@@ -98,7 +100,7 @@ pub struct Target<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding<'a> {
-    /// What the policy made of it: `warn` or `block`.
+    /// What the policy made of it: `warn`, `redact`, `rewrite` or `block`.
     #[serde(borrow)]
     pub action: Cow<'a, str>,
     /// The rule's class.
@@ -167,6 +169,7 @@ impl Default for Record<'_> {
             reason: None,
             rule: None,
             findings: Vec::new(),
+            ruling: None,
             shadow: None,
             bytes: 0,
             policy: Digest::ZERO,

@@ -92,6 +92,7 @@ impl Record<'_> {
             &mut self.protocol,
             &mut self.reason,
             &mut self.rule,
+            &mut self.ruling,
         ];
         for name in names.into_iter().flatten() {
             cut(name, NAME_BYTES_MAX);

@@ -236,6 +236,7 @@ fn action(finding: &Finding) -> &'static str {
         carboy_engine::Action::Warn => "warn",
         carboy_engine::Action::Redact => "redact",
         carboy_engine::Action::Strip => "strip",
+        carboy_engine::Action::Rewrite => "rewrite",
         carboy_engine::Action::Block => "block",
     }
 }

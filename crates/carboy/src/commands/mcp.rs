@@ -6,6 +6,8 @@ mod server_name;
 mod tools;
 mod wrap;
 
+pub(super) use tools::visible;
+
 use anyhow::Result;
 
 use crate::cli::McpCommand;

@@ -115,10 +115,20 @@ impl Server {
 
 impl Session {
     fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.send(method, params);
+        self.hear()
+    }
+
+    fn send(&mut self, method: &str, params: Value) {
         self.asked += 1;
         let id = self.asked;
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         writeln!(self.input.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    /// The answer to what was sent last.
+    fn hear(&mut self) -> Value {
+        let id = self.asked;
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         let answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
@@ -323,4 +333,59 @@ fn a_bottled_server_reaches_the_network_only_through_the_gate() {
     expect_code(&session.end(), 0);
     outside.set_nonblocking(true).unwrap();
     assert!(outside.accept().is_err(), "nothing came from the bottle");
+}
+
+#[test]
+fn a_call_waits_for_the_answer_from_another_terminal() {
+    let server = Server::new(Who::Me);
+    let policy =
+        "version: 1\ntools:\n  own: [{id: says, title: Words, action: ask, tools: [echo]}]\n";
+    let policy = server.place.write("asks.yaml", policy);
+    let mut session = server.start(&["--policy", policy.to_str().unwrap()]);
+    session.ask("tools/list", json!({}));
+    let mut told = BufReader::new(session.child.stderr.take().unwrap()).lines();
+    let approvals = |arguments: &[&str]| {
+        let mut command = server.place.carboy();
+        command.arg("approvals").args(arguments).output().unwrap()
+    };
+    for (word, code) in [("allow", 0), ("deny", 0)] {
+        session.send(
+            "tools/call",
+            json!({"name": "echo", "arguments": {"text": "hi"}}),
+        );
+        let line = told.by_ref().map(Result::unwrap);
+        let line = line
+            .into_iter()
+            .find(|line| line.contains("waits up to"))
+            .unwrap();
+        assert!(!line.contains("hi\""), "{line}");
+        let output = approvals(&["list", "--format", "json"]);
+        expect_code(&output, 0);
+        let waiting: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let id = waiting[0]["id"].as_str().unwrap();
+        assert!(
+            line.contains(&format!("carboy approvals {word} {id}")),
+            "{line}"
+        );
+        let shown = stdout(&approvals(&[]));
+        assert!(
+            shown.contains("says: Words") && shown.contains("\"text\":\"hi\""),
+            "{shown}"
+        );
+        expect_code(&approvals(&[word, id]), code);
+        let answer = session.hear();
+        match word {
+            "allow" => assert_eq!(text(&answer), "hi"),
+            _ => assert_eq!(reason(&answer), "tool"),
+        }
+        let again = approvals(&[word, id]);
+        expect_code(&again, 1);
+        assert!(
+            stderr(&again).contains("nothing waits"),
+            "{}",
+            stderr(&again)
+        );
+    }
+    expect_code(&approvals(&["list"]), 0);
+    expect_code(&session.end(), 0);
 }

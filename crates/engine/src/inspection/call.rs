@@ -1,16 +1,18 @@
 //! What a call of a tool does: judged by the policy's lists, rules, chains and budgets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::Inspection;
 use super::content::shown_name;
-use crate::crossing::{CrossingKind, SurfaceKind, Time};
+use crate::crossing::{CrossingKind, Surface, SurfaceKind, Time};
 use crate::finding::{Action, Class, Finding, Locus, Severity};
-use crate::refusal::{self, Broken, Called};
+use crate::refusal::{self, Broken, Called, Why};
 use crate::session::Session;
 use crate::tool::{self, Acts, Call, Deed, Families, Kinds, ToolListing, Treatment, UNREADABLE};
+use crate::verdict::{PLEA_BYTES_MAX, Plea, Ruling};
 
 /// Tools of one list whose descriptions are looked at.
 const LISTED_MAX: usize = 4096;
@@ -24,6 +26,20 @@ pub(super) struct Calling {
     answers: Kinds,
     /// Of a list of tools: what is said of each, by its place.
     listed: BTreeMap<u32, Listed>,
+    /// The call that a person must let pass.
+    held: Option<Held>,
+    /// What was said of it.
+    pub(super) ruling: Option<Ruling>,
+}
+
+/// A call that a person must let pass.
+#[derive(Debug)]
+struct Held {
+    tool: String,
+    arguments: Vec<u8>,
+    deed: Deed,
+    /// What it breaks that the policy asks about.
+    asked: Vec<Broken>,
 }
 
 #[derive(Debug, Default)]
@@ -87,13 +103,90 @@ impl Inspection {
         };
         let told = session.ledger().told(&server, tool);
         let acts = tool::acts(&tool::material(tool, &told, &value));
-        let broken = self.broken(call, &value, &acts, session, now);
+        let (rules, deed) = self.broken(call, &value, &acts, session, now);
         let mut is_refused = false;
-        for (usual, broken) in broken.0 {
-            is_refused |= self.settle_rule(call, usual, broken);
+        let mut asked = Vec::new();
+        for (usual, broken) in rules {
+            let terms = self.engine.policy.terms();
+            let treatment = terms.treatment(&broken.id, call.server, call.tool, usual);
+            match treatment {
+                Treatment::Ask if !self.is_audit() => asked.push(broken),
+                _ => is_refused |= self.settle_rule(call, treatment, broken),
+            }
         }
-        if !is_refused || self.is_audit() {
-            session.ledger().make(call, broken.1);
+        if is_refused && !self.is_audit() {
+            for broken in asked {
+                self.settle_rule(call, Treatment::Ask, broken);
+            }
+        } else if asked.is_empty() {
+            session.ledger().make(call, deed);
+        } else {
+            self.calling.held = Some(Held {
+                tool: tool.to_owned(),
+                arguments: arguments.to_vec(),
+                deed,
+                asked,
+            });
+        }
+    }
+
+    /// What a person is to be asked, if anything.
+    pub(super) fn plea(&self) -> Option<Plea> {
+        let held = self.calling.held.as_ref()?;
+        let Called { server, tool } = self.called(&self.server(), &held.tool);
+        let is_private = |own: &Finding| matches!(own.class, Class::Secret | Class::Personal);
+        let is_private = self.docket.findings().iter().any(is_private);
+        let rules = held.asked.iter();
+        Some(Plea {
+            server,
+            tool,
+            rules: rules
+                .map(|own| (own.id.clone(), own.title.clone()))
+                .collect(),
+            arguments: (!is_private).then(|| shown_arguments(&held.arguments)),
+            wait: self.engine.policy.terms().ask_wait,
+        })
+    }
+
+    /// Hears what became of the plea.
+    pub(super) fn rule_call(&mut self, ruling: Ruling, session: &Session, now: Time) {
+        let Some(mut held) = self.calling.held.take() else {
+            return;
+        };
+        let server = self.server();
+        let call = Call {
+            server: &server,
+            tool: &held.tool,
+            arguments: &held.arguments,
+        };
+        let may_pass = matches!(ruling, Ruling::Allowed(_));
+        self.calling.ruling = Some(ruling);
+        let treatment = match may_pass {
+            true => Treatment::Warn,
+            false => Treatment::Ask,
+        };
+        for broken in std::mem::take(&mut held.asked) {
+            self.settle_rule(call, treatment, broken);
+        }
+        if may_pass {
+            held.deed.at = now.elapsed;
+            session.ledger().make(call, held.deed);
+        }
+    }
+
+    /// A call whose plea was not answered does not pass.
+    pub(super) fn refuse_unanswered(&mut self) {
+        let Some(held) = self.calling.held.take() else {
+            return;
+        };
+        let server = self.server();
+        let call = Call {
+            server: &server,
+            tool: &held.tool,
+            arguments: &held.arguments,
+        };
+        for broken in held.asked {
+            self.settle_rule(call, Treatment::Ask, broken);
         }
     }
 
@@ -155,13 +248,12 @@ impl Inspection {
     }
 
     /// Records a broken rule as the policy has it. Returns whether the call is refused.
-    fn settle_rule(&mut self, call: Call<'_>, usual: Treatment, broken: Broken) -> bool {
-        let terms = self.engine.policy.terms();
-        let treatment = terms.treatment(&broken.id, call.server, call.tool, usual);
+    fn settle_rule(&mut self, call: Call<'_>, treatment: Treatment, broken: Broken) -> bool {
         let action = match treatment {
             Treatment::Off => return false,
             Treatment::Warn => Action::Warn,
-            Treatment::Block | Treatment::Ask => Action::Block,
+            // What could be rewritten was, before the call was judged.
+            Treatment::Block | Treatment::Ask | Treatment::Rewrite => Action::Block,
         };
         let finding = Finding {
             rule: broken.id.clone(),
@@ -179,16 +271,67 @@ impl Inspection {
         };
         if action == Action::Block {
             let called = self.called(call.server, call.tool);
-            let asks = treatment == Treatment::Ask;
-            let refusal = refusal::rule_broken(called, &broken, &finding.locus, asks);
+            let why = match treatment {
+                Treatment::Ask => Why::Asked(self.calling.ruling.as_ref()),
+                Treatment::Rewrite => Why::CannotRewrite,
+                Treatment::Block | Treatment::Warn | Treatment::Off => Why::Blocked,
+            };
+            let refusal = refusal::rule_broken(called, &broken, &finding.locus, why);
             self.docket.refuse(broken.severity, refusal);
         }
         self.docket.record(finding);
         action == Action::Block
     }
 
+    /// A call's command, where the policy has a safer one for it. The receipt tells both by their
+    /// fingerprints: what it was at the argument, what it is at the call.
+    pub(super) fn rewrite_command(
+        &mut self,
+        next: Surface<'_>,
+        session: &Session,
+    ) -> Option<Vec<u8>> {
+        let tool = self.calling.due.clone()?;
+        let text = std::str::from_utf8(next.bytes).ok()?;
+        if next.kind != SurfaceKind::Argument {
+            return None;
+        }
+        let server = self.server();
+        let told = session.ledger().told(&server, &tool);
+        if !tool::is_command(&tool, &told, next.name) {
+            return None;
+        }
+        let engine = Arc::clone(&self.engine);
+        let rules = engine.policy.terms().rewriters(&server, &tool);
+        let rewritten = tool::rewrite(text, &rules)?;
+        for rule in rewritten.rules {
+            let places = [
+                (SurfaceKind::Argument, next.name, next.bytes),
+                (SurfaceKind::Call, &*tool, rewritten.text.as_bytes()),
+            ];
+            for (surface, name, bytes) in places {
+                self.docket.record(Finding {
+                    rule: rule.id.clone(),
+                    class: Class::Tool,
+                    severity: tool::severity(rule.action),
+                    action: Action::Rewrite,
+                    locus: Locus {
+                        surface,
+                        name: shown_name(name.as_bytes()).into(),
+                        offset: 0,
+                        via: Vec::new(),
+                    },
+                    fingerprint: engine.scanner.fingerprint(bytes),
+                    score: None,
+                });
+            }
+        }
+        Some(rewritten.text.into_bytes())
+    }
+
     fn break_rule(&mut self, call: Call<'_>, broken: Broken) {
-        self.settle_rule(call, Treatment::Block, broken);
+        let terms = self.engine.policy.terms();
+        let treatment = terms.treatment(&broken.id, call.server, call.tool, Treatment::Block);
+        self.settle_rule(call, treatment, broken);
     }
 
     fn called(&self, server: &str, tool: &str) -> Called {
@@ -263,6 +406,19 @@ impl Inspection {
                     .tell(&server, &listed.name, listed.families);
             }
         }
+    }
+}
+
+/// The beginning of a call's arguments.
+fn shown_arguments(arguments: &[u8]) -> String {
+    let text = String::from_utf8_lossy(arguments);
+    let mut end = text.len().min(PLEA_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    match end < text.len() {
+        true => format!("{}... ({} bytes in all)", &text[..end], text.len()),
+        false => text.into_owned(),
     }
 }
 

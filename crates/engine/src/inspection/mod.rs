@@ -29,7 +29,7 @@ use crate::refusal::{self, Named};
 use crate::rules::Rule;
 use crate::scan::{Budget, EventForm, Scanner, Stream};
 use crate::session::{Meter, Session};
-use crate::verdict::{Fault, Objection, Permit, Verdict};
+use crate::verdict::{Fault, Objection, Permit, Plea, Ruling, Verdict};
 
 use call::Calling;
 use clean::Clean;
@@ -70,6 +70,8 @@ pub enum Step {
 pub enum Question {
     /// All addresses of this host.
     Resolve(Host),
+    /// Whether a person lets a call pass.
+    Leave(Plea),
 }
 
 /// The answer to a [`Question`].
@@ -79,6 +81,8 @@ pub enum Answer {
     Addresses(Vec<IpAddr>),
     /// They cannot be found here, and [`Inspection::may_resolve_elsewhere`].
     Elsewhere,
+    /// What became of a plea.
+    Ruled(Ruling),
 }
 
 /// One crossing being judged. Every inspection ends in [`Inspection::finish`] or
@@ -314,13 +318,29 @@ impl Inspection {
     }
 
     /// Takes the answer to a [`Step::Ask`].
-    pub fn answer(&mut self, answer: Answer, _session: &Session, _now: Time) -> Step {
+    pub fn answer(&mut self, answer: Answer, session: &Session, now: Time) -> Step {
         if self.is_stopped() {
             return Step::Stop;
         }
         match answer {
             Answer::Addresses(addresses) => self.pin(&addresses),
             Answer::Elsewhere => self.leave_to_proxy(),
+            Answer::Ruled(ruling) => {
+                self.rule_call(ruling, session, now);
+                self.step(Step::Release(0))
+            }
+        }
+    }
+
+    /// Says that all of a message has been pushed: where the policy wants a person asked before a call
+    /// goes on, [`Step::Ask`]. A call whose plea is never answered is refused.
+    pub fn plead(&mut self, session: &Session, now: Time) -> Step {
+        if !self.is_stopped() {
+            self.end_call(session, now);
+        }
+        match self.plea() {
+            Some(plea) if !self.is_stopped() => Step::Ask(Question::Leave(plea)),
+            Some(_) | None => self.step(Step::Release(0)),
         }
     }
 
@@ -353,18 +373,23 @@ impl Inspection {
             self.settle_pieces(session, now);
             self.end_call(session, now);
         }
+        self.refuse_unanswered();
         if !self.is_stopped() {
             self.end_list(session);
         }
         let (mode, digest) = (self.mode(), self.engine.policy.digest());
-        self.docket.decide(mode, digest)
+        let mut verdict = self.docket.decide(mode, digest);
+        verdict.ruling = self.calling.ruling;
+        verdict
     }
 
     /// Ends the inspection with a fault that the shell met. Always a block.
     pub fn fail(self, fault: Fault, _session: &Session, _now: Time) -> Verdict {
         let refusal = refusal::fault(&fault, self.named());
         let (mode, digest) = (self.mode(), self.engine.policy.digest());
-        self.docket.fail(refusal, mode, digest)
+        let mut verdict = self.docket.fail(refusal, mode, digest);
+        verdict.ruling = self.calling.ruling;
+        verdict
     }
 }
 

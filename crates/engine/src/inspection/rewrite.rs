@@ -1,5 +1,5 @@
 //! Content with its secrets replaced and its instructions cut out, where the policy says `redact` or
-//! `strip`.
+//! `strip`, and commands written anew, where it says `rewrite`.
 //!
 //! It is done before a surface is pushed: what comes out is inspected like anything else, so that what
 //! was not replaced, or must not be, is refused.
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::Inspection;
 use super::content::shown_name;
-use crate::crossing::{Direction, Surface, SurfaceKind, Time};
+use crate::crossing::{CrossingKind, Direction, Surface, SurfaceKind, Time};
 use crate::finding::{Action, Finding, Locus, Severity};
 use crate::scan::{Sighting, decode};
 use crate::session::Session;
@@ -38,7 +38,10 @@ impl Inspection {
     pub fn redacts(&self) -> bool {
         let policy = &self.engine.policy;
         let wants = match self.kind.direction() {
-            Direction::Outbound => policy.redacts(),
+            Direction::Outbound => {
+                let calls = self.kind == CrossingKind::McpRequest;
+                policy.redacts() || (calls && policy.terms().rewrites())
+            }
             Direction::Inbound => {
                 let knows = !self.engine.known().is_empty();
                 policy.strips() || (policy.redacts_secrets() && knows)
@@ -48,7 +51,7 @@ impl Inspection {
     }
 
     /// A surface's content with every finding replaced or cut out that the policy wants so, and that
-    /// can be; `None` where there is none. A [`SurfaceKind::Body`] must be whole, or whole events of
+    /// can be, and a call's command as the policy writes it anew; `None` where there is none. A [`SurfaceKind::Body`] must be whole, or whole events of
     /// it. One in a content coding comes back without it, and is taken to be in none from then on. A
     /// [`SurfaceKind::Path`] is only noted, for the exemptions that name it.
     ///
@@ -61,7 +64,12 @@ impl Inspection {
         if !self.redacts() || self.is_stopped() || !may_redact(next.kind) {
             return None;
         }
-        let decoded = self.decoded(next).ok()?;
+        let safer = self.rewrite_command(next, session);
+        let is_safer = safer.is_some();
+        let decoded = match safer {
+            Some(safer) => Some(safer),
+            None => self.decoded(next).ok()?,
+        };
         let is_coded = decoded.is_some();
         let mut content = decoded.map_or(Cow::Borrowed(next.bytes), Cow::Owned);
         let mut findings = Vec::new();
@@ -76,13 +84,13 @@ impl Inspection {
                 Err(Unfit) => return None,
             }
         }
-        if findings.is_empty() {
+        if findings.is_empty() && !is_safer {
             return None;
         }
         for finding in findings {
             self.docket.record(finding);
         }
-        if is_coded {
+        if is_coded && !is_safer {
             self.encoding.clear();
         }
         Some(content.into_owned())
@@ -116,7 +124,7 @@ impl Inspection {
                 continue;
             };
             match action {
-                Action::Warn | Action::Block => continue,
+                Action::Warn | Action::Rewrite | Action::Block => continue,
                 Action::Redact => edits.push(self.replacement(&sighting, next, session)?),
                 Action::Strip if may_strip(next.kind) => {
                     passages.push(place::range(&sighting, next.bytes).ok_or(Unfit)?);

@@ -1,6 +1,7 @@
 //! `tools`: what tools may be called, and what becomes of what calls do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::compile::Problems;
 use super::error::did_you_mean;
 use super::file::{At, Limit, Size};
-use crate::tool::{self, CallLimits, Clause, OwnRule, Scoped, Terms, Treatment};
+use crate::tool::{self, CallLimits, Clause, OwnRule, Part, Scoped, Terms, Treatment};
 
 /// Defaults of `tools.limits`. Agents make some tens of calls in a minute, a script that calls tools some
 /// thousands; an agent knows some tens of tools; what waits for the far end polls it every few seconds.
@@ -20,6 +21,12 @@ const LIMITS: CallLimits = CallLimits {
     concurrent: Some(64),
     repeats: Some(100),
 };
+
+/// Default of `tools.ask_seconds`: a person who works beside an agent looks up within minutes, and
+/// clients give a call up after about as long.
+const ASK_SECONDS: u32 = 300;
+/// The most: a call that waits longer than a day is forgotten.
+const ASK_SECONDS_MAX: u32 = 86_400;
 
 /// What tools may be called, and what becomes of what calls do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +45,10 @@ pub(super) struct ToolsFile {
     own: Vec<At<OwnRuleFile>>,
     /// Budgets.
     limits: CallLimitsFile,
+    /// How many seconds a call that asks may wait for a person's answer, up to a day; 0 refuses it at
+    /// once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ask_seconds: Option<At<u32>>,
 }
 
 /// What becomes of a rule that is broken.
@@ -46,8 +57,11 @@ pub(super) struct ToolsFile {
 enum TreatmentFile {
     /// Refuse.
     Block,
-    /// Refuse until a person allows it in the policy.
+    /// Hold the call until a person lets it pass, and refuse it where none does in time.
     Ask,
+    /// Write the command anew as `becomes` says, and refuse the call where that cannot be done. Only
+    /// for own rules.
+    Rewrite,
     /// Record.
     Warn,
     /// Do not look.
@@ -75,6 +89,10 @@ struct OwnRuleFile {
     title: String,
     /// What becomes of it.
     action: TreatmentFile,
+    /// The words of the safer command, where the action is `rewrite`: `{operands}` are the command's
+    /// words without flags, `{words}` all of them without the flags that the rule names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    becomes: Vec<String>,
     /// Patterns of the tools, as `tool` or `server/tool`; of all where none is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<At<String>>,
@@ -133,6 +151,7 @@ impl From<TreatmentFile> for Treatment {
         match file {
             TreatmentFile::Block => Self::Block,
             TreatmentFile::Ask => Self::Ask,
+            TreatmentFile::Rewrite => Self::Rewrite,
             TreatmentFile::Warn => Self::Warn,
             TreatmentFile::Off => Self::Off,
         }
@@ -156,6 +175,7 @@ impl ToolsFile {
         tools_per_hour.get_or_insert(Limit(LIMITS.tools_per_hour));
         concurrent.get_or_insert(Limit(LIMITS.concurrent));
         repeats.get_or_insert(Limit(LIMITS.repeats));
+        self.ask_seconds.get_or_insert(At::new(ASK_SECONDS));
     }
 
     pub(super) fn build(&self, problems: &mut Problems<'_>) -> Terms {
@@ -176,6 +196,7 @@ impl ToolsFile {
                 .map(|own| scoped(own, &known, problems))
                 .collect(),
             own: self.own.iter().map(|own| own_rule(own, problems)).collect(),
+            ask_wait: self.ask_wait(problems),
             limits: CallLimits {
                 calls_per_minute: limits.calls_per_minute.and_then(|own| own.0),
                 tool_calls_per_minute: limits.tool_calls_per_minute.and_then(|own| own.0),
@@ -185,6 +206,19 @@ impl ToolsFile {
                 repeats: limits.repeats.and_then(|own| own.0),
             },
         }
+    }
+}
+
+impl ToolsFile {
+    fn ask_wait(&self, problems: &mut Problems<'_>) -> Duration {
+        let Some(own) = &self.ask_seconds else {
+            return Duration::from_secs(ASK_SECONDS.into());
+        };
+        if own.0.value > ASK_SECONDS_MAX {
+            let what = format!("a call cannot wait for {} s", own.0.value);
+            problems.add_at(own, what, &format!("write at most {ASK_SECONDS_MAX}"));
+        }
+        Duration::from_secs(own.0.value.into())
     }
 }
 
@@ -217,6 +251,13 @@ fn treatments(
             let suggestion =
                 did_you_mean(id, known).unwrap_or_else(|| "docs/tools.md lists them".to_owned());
             problems.add_at(treatment, what, &suggestion);
+        }
+        if treatment.0.value == TreatmentFile::Rewrite {
+            problems.add_at(
+                treatment,
+                "only a rule of the policy's own can rewrite",
+                "write one in `tools.own`, with `becomes`",
+            );
         }
         treatments.push((id.as_str().into(), treatment.0.value.into()));
     }
@@ -284,6 +325,7 @@ fn own_rule(own: &At<OwnRuleFile>, problems: &mut Problems<'_>) -> OwnRule {
             "say of which tools or commands",
         );
     }
+    let becomes = becomes(own, problems);
     let texts = |list: &[String]| list.iter().map(|text| text.as_str().into()).collect();
     OwnRule {
         id: id.as_str().into(),
@@ -297,5 +339,39 @@ fn own_rule(own: &At<OwnRuleFile>, problems: &mut Problems<'_>) -> OwnRule {
         paths: texts(&file.paths),
         clause,
         action: file.action.into(),
+        becomes,
     }
+}
+
+/// The safer command. A rule that rewrites must say which commands, and to what.
+fn becomes(own: &At<OwnRuleFile>, problems: &mut Problems<'_>) -> Vec<Part> {
+    let file = &own.0.value;
+    let rewrites = file.action == TreatmentFile::Rewrite;
+    if rewrites != !file.becomes.is_empty() {
+        problems.add_at(
+            own,
+            "`action: rewrite` and `becomes` need each other",
+            "write both, as in `becomes: [trash, \"{operands}\"]`",
+        );
+    }
+    if rewrites && (file.run.is_empty() || !file.arguments.is_empty()) {
+        problems.add_at(
+            own,
+            "a rule rewrites commands, and `arguments` is about none",
+            "say which in `run`, and leave out `arguments`",
+        );
+    }
+    let parts: Vec<_> = file.becomes.iter().map(|text| Part::parse(text)).collect();
+    if let Some(bad) = parts.iter().position(Option::is_none) {
+        let what = format!("`{}` is not one plain word", file.becomes[bad]);
+        problems.add_at(own, what, "write a word a list item; nothing is expanded");
+    }
+    if rewrites && !matches!(parts.first(), None | Some(None | Some(Part::Text(_)))) {
+        problems.add_at(
+            own,
+            "`becomes` does not begin with a command",
+            "write its name first",
+        );
+    }
+    parts.into_iter().flatten().collect()
 }

@@ -160,7 +160,7 @@ pub(crate) fn is_named(name: &str, names: &[String]) -> bool {
 
 /// A letter is one of a cluster such as `-rf`; a word stands after one dash or two, where it may be cut
 /// short; what begins with a slash is one of the command prompt's.
-fn is_flag(word: &str, flag: &str) -> bool {
+pub(super) fn is_flag(word: &str, flag: &str) -> bool {
     if flag.starts_with('/') {
         return word.eq_ignore_ascii_case(flag);
     }

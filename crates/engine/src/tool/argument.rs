@@ -47,6 +47,14 @@ pub(crate) fn material(tool: &str, told: &Families, arguments: &Value) -> Materi
 }
 
 impl Material {
+    /// One command line alone.
+    pub(super) fn of_command(text: &str) -> Self {
+        Self {
+            commands: vec![text.to_owned()],
+            ..Self::default()
+        }
+    }
+
     fn read(&mut self, name: &str, role: Option<Role>, value: &Value, depth: usize) {
         self.values += 1;
         if depth > DEPTH_MAX || self.values > VALUES_MAX {
@@ -150,7 +158,7 @@ impl Material {
 }
 
 /// What a name says, whole or in its last word: `file_path`, `targetFile`.
-fn role_of(name: &str) -> Option<Role> {
+pub(super) fn role_of(name: &str) -> Option<Role> {
     let folded: String = name
         .chars()
         .filter(|c| c.is_alphanumeric())

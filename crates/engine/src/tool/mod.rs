@@ -12,6 +12,7 @@ mod flow;
 mod glob;
 mod ledger;
 mod path;
+mod rewrite;
 mod rule;
 mod shell;
 mod terms;
@@ -29,6 +30,7 @@ pub(crate) use argument::material;
 pub(crate) use chain::{Deed, Kinds, kinds};
 pub(crate) use family::{Families, of_description};
 pub(crate) use ledger::{Call, Ledger, Spent};
+pub(crate) use rewrite::{Part, is_command, rewrite};
 pub(crate) use rule::Clause;
 pub(crate) use shell::read as read_shell;
 pub(crate) use terms::{

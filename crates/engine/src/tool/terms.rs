@@ -1,11 +1,14 @@
 //! What a policy says of tools.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::act::Acts;
+use super::act::{Act, Acts};
 use super::chain::{Becomes, CHAINS};
+use super::rewrite::Part;
 use super::rule::{Clause, TOOLS, Usual};
-use super::{glob, holds};
+use super::{Classes, glob, holds};
 use crate::finding::Severity;
 
 /// Which tools may be called, and what becomes of what calls do.
@@ -18,14 +21,18 @@ pub(crate) struct Terms {
     pub(crate) scoped: Vec<Scoped>,
     pub(crate) own: Vec<OwnRule>,
     pub(crate) limits: CallLimits,
+    /// How long a call may wait for a person's leave.
+    pub(crate) ask_wait: Duration,
 }
 
 /// What becomes of a rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Treatment {
     Block,
-    /// Refused until a person says otherwise.
+    /// Refused unless a person lets it pass.
     Ask,
+    /// Written anew as a safer command; refused where it cannot be.
+    Rewrite,
     Warn,
     Off,
 }
@@ -68,6 +75,8 @@ pub(crate) struct OwnRule {
     pub(crate) paths: Vec<Box<str>>,
     pub(crate) clause: Clause,
     pub(crate) action: Treatment,
+    /// The safer command, where the action is to rewrite.
+    pub(crate) becomes: Vec<Part>,
 }
 
 /// Budgets of calls; `None` is unlimited.
@@ -123,6 +132,22 @@ impl Terms {
         scoped.or_else(|| in_list(&self.rules)).unwrap_or(usual)
     }
 
+    /// Whether any call may be rewritten.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.own
+            .iter()
+            .any(|rule| rule.action == Treatment::Rewrite)
+    }
+
+    /// The rules that rewrite a tool's commands.
+    pub(crate) fn rewriters(&self, server: &str, tool: &str) -> Vec<&OwnRule> {
+        let is_meant = |rule: &&OwnRule| {
+            (rule.tools.is_empty() || any_of(&rule.tools, server, tool))
+                && self.treatment(&rule.id, server, tool, rule.action) == Treatment::Rewrite
+        };
+        self.own.iter().filter(is_meant).collect()
+    }
+
     /// The policy's own rules that a call breaks, and the command that does.
     pub(crate) fn own(
         &self,
@@ -141,17 +166,20 @@ impl Terms {
             {
                 return None;
             }
-            let act = acts.all.iter().zip(&acts.classes).find(|(act, classes)| {
-                let mut paths = act.reads.iter().chain(&act.writes).chain(&act.deletes);
-                let is_path =
-                    |path: &String| rule.paths.iter().any(|own| glob::covers_glob(own, path));
-                let is_there = rule.paths.is_empty() || paths.any(is_path);
-                is_there && holds(&rule.clause, act, classes, acts)
-            });
+            let mut of_acts = acts.all.iter().zip(&acts.classes);
+            let act = of_acts.find(|(act, classes)| breaks(rule, act, classes, acts));
             act.map(|(act, _)| (rule, act.name.clone()))
         });
         broken.collect()
     }
+}
+
+/// Whether one act breaks a rule of the policy's own, whatever the call's arguments say.
+pub(super) fn breaks(rule: &OwnRule, act: &Act, classes: &Classes, acts: &Acts) -> bool {
+    let mut paths = act.reads.iter().chain(&act.writes).chain(&act.deletes);
+    let is_path = |path: &String| rule.paths.iter().any(|own| glob::covers_glob(own, path));
+    let is_there = rule.paths.is_empty() || paths.any(is_path);
+    is_there && holds(&rule.clause, act, classes, acts)
 }
 
 /// The ids of the rules and chains that come with Carboy.
@@ -167,7 +195,7 @@ pub(crate) const UNREADABLE: &str = "unreadable-call";
 /// How bad a broken rule of the policy's own is.
 pub(crate) fn severity(treatment: Treatment) -> Severity {
     match treatment {
-        Treatment::Block | Treatment::Ask => Severity::High,
+        Treatment::Block | Treatment::Ask | Treatment::Rewrite => Severity::High,
         Treatment::Warn | Treatment::Off => Severity::Low,
     }
 }

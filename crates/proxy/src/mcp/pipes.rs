@@ -5,6 +5,7 @@ use std::io;
 use carboy_wire::mcp::{LINE_BYTES_MAX, Line, Lines};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::talk::{Heard, Judged, Talk};
@@ -61,7 +62,8 @@ where
     }
 }
 
-/// Judges what the client says. Ends, and closes the server's input, when the client ends.
+/// Judges what the client says. Ends, and closes the server's input, when the client has ended and no
+/// call of its waits for a person any more.
 async fn read_client<R>(
     talk: &Talk,
     from: R,
@@ -72,11 +74,26 @@ where
     R: AsyncRead + Unpin,
 {
     let mut source = Source::new(from);
-    while let Some(line) = source.next_line().await? {
-        let judged = match line {
-            Line::Message(bytes) => talk.client_says(&bytes, &to_server).await,
-            Line::Long => answered(talk.unreadable_from_client(&too_long())),
-            Line::Broken => answered(talk.unreadable_from_client(BROKEN)),
+    let mut waiting = JoinSet::new();
+    let mut is_open = true;
+    while is_open || !waiting.is_empty() {
+        let judged = tokio::select! {
+            line = source.next_line(), if is_open => match line? {
+                Some(Line::Message(bytes)) => {
+                    let (judged, held) = talk.client_says_apart(&bytes, &to_server).await;
+                    for call in held {
+                        waiting.spawn(call.ruled());
+                    }
+                    judged
+                }
+                Some(Line::Long) => answered(talk.unreadable_from_client(&too_long())),
+                Some(Line::Broken) => answered(talk.unreadable_from_client(BROKEN)),
+                None => {
+                    is_open = false;
+                    continue;
+                }
+            },
+            Some(ruled) = waiting.join_next() => talk.ruled(ruled.map_err(io::Error::other)?),
         };
         if let Some(back) = to_client.upgrade() {
             send(&back, judged.back).await?;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carboy_engine::{
-    Crossing, CrossingKind, Fault, Host, HostError, Objection, Scheme, Surface, SurfaceKind, Target,
+    Crossing, CrossingKind, Fault, Host, HostError, Objection, Plea, Scheme, Surface, SurfaceKind,
+    Target,
 };
 use carboy_wire::mcp::{
     Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending,
@@ -39,6 +40,8 @@ pub struct Talk {
     by_client: Mutex<Pending<Asking>>,
     /// What the server asked.
     by_server: Arc<Mutex<ServerAsks>>,
+    /// What the client asked that waits for a person.
+    held: Arc<Mutex<HeldIds>>,
     /// What was answered last, for a client that was cut off and asks for it again.
     answered: Mutex<VecDeque<(Id, Fingerprint)>>,
 }
@@ -161,6 +164,7 @@ impl Talk {
             server,
             by_client: Mutex::default(),
             by_server: Arc::default(),
+            held: Arc::default(),
             answered: Mutex::default(),
         }
     }
@@ -171,6 +175,7 @@ impl Talk {
             server: Arc::clone(&self.server),
             by_client: Mutex::default(),
             by_server: Arc::clone(&self.by_server),
+            held: Arc::default(),
             answered: Mutex::default(),
         }
     }
@@ -190,19 +195,46 @@ impl Talk {
     }
 
     /// Judges what the client says. A tool that was not listed yet is looked for first, by a request of
-    /// the gate's own to the server.
+    /// the gate's own to the server; a call that asks for a person's leave waits for it.
     pub(super) async fn client_says(
         &self,
         bytes: &[u8],
         to_server: &mpsc::Sender<Vec<u8>>,
     ) -> Judged {
+        let mut reply = self.hear_client(bytes, to_server).await;
+        for waiting in std::mem::take(&mut reply.waiting) {
+            self.settle(waiting.ruled().await, &mut reply);
+        }
+        reply.finish()
+    }
+
+    /// The same, where calls that wait for a person are held apart, so that what comes after them goes
+    /// on: each is for [`Waiting::ruled`] and then for [`Talk::ruled`].
+    pub(super) async fn client_says_apart(
+        &self,
+        bytes: &[u8],
+        to_server: &mpsc::Sender<Vec<u8>>,
+    ) -> (Judged, Vec<Waiting>) {
+        let mut reply = self.hear_client(bytes, to_server).await;
+        let waiting = std::mem::take(&mut reply.waiting);
+        (reply.finish(), waiting)
+    }
+
+    /// What becomes of a call that a person was asked about.
+    pub(super) fn ruled(&self, ruled: Ruled) -> Judged {
+        let mut reply = Reply::default();
+        self.settle(ruled, &mut reply);
+        reply.finish()
+    }
+
+    async fn hear_client(&self, bytes: &[u8], to_server: &mpsc::Sender<Vec<u8>>) -> Reply {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(flaw) => {
                 let refused = self.malformed(CrossingKind::McpRequest, flaw);
-                return Judged {
-                    on: None,
+                return Reply {
                     back: vec![answer(None, &refused)],
+                    ..Reply::default()
                 };
             }
         };
@@ -219,7 +251,7 @@ impl Talk {
                 }
             }
         }
-        reply.finish()
+        reply
     }
 
     /// Judges what the server says.
@@ -285,7 +317,8 @@ impl Talk {
         let raw = message.node.raw;
         match &message.kind {
             Kind::Request { id, method } => match self.ask(message, id, method, None) {
-                Ok(redacted) => reply.pass(redacted.as_deref().unwrap_or(raw)),
+                Ok(Passed::On(redacted)) => reply.pass(redacted.as_deref().unwrap_or(raw)),
+                Ok(Passed::Held(waiting)) => reply.waiting.push(*waiting),
                 Err(refused) => reply.back.push(answer(Some(id), &refused)),
             },
             Kind::Notification { method } => {
@@ -293,6 +326,7 @@ impl Talk {
                 if let Ok(redacted) = passed {
                     if let Some(id) = message.cancels() {
                         self.by_client.lock().cancel(&id);
+                        self.held.lock().forget(&id);
                     }
                     reply.pass(redacted.as_deref().unwrap_or(raw));
                 }
@@ -318,19 +352,23 @@ impl Talk {
         }
     }
 
-    /// Judges a request and remembers it. Returns it anew where the policy had some of it replaced.
+    /// Judges a request and remembers it.
     fn ask(
         &self,
         message: &Message<'_>,
         id: &Id,
         method: &Method<'_>,
         own: Option<oneshot::Sender<Option<Box<str>>>>,
-    ) -> Result<Option<String>, Refused> {
+    ) -> Result<Passed, Refused> {
         let kind = CrossingKind::McpRequest;
         let mut pass = self.server.gate.open(self.crossing(kind, method.known))?;
         let redacted = see(&mut pass, message, None)?;
         let call = message.call();
         let free = self.by_client.lock().check(id);
+        if self.held.lock().holds(id) {
+            let why = "a request whose id is that of one that waits for a person";
+            return Err(pass.fail(Fault::Malformed(why.to_owned())));
+        }
         let objection = call.and_then(|call| self.server.catalogue.lock().judge_call(call.tool));
         if let Err(why) = free {
             return Err(pass.fail(Fault::Malformed(why.to_string())));
@@ -344,11 +382,50 @@ impl Talk {
             tool: call.map(|call| call.tool.into()),
             own,
         };
+        if let Some(plea) = pass.plead()? {
+            return Ok(Passed::Held(Box::new(Waiting {
+                pass,
+                plea,
+                asking,
+                message: redacted.unwrap_or_else(|| message.node.raw.to_owned()),
+                place: HeldId::new(&self.held, id),
+            })));
+        }
         pass.close()?;
         // Nobody else asks between the check and this: a client's messages come one by one, and
         // the gate's own ids are its own.
         let _ = self.by_client.lock().ask(id.clone(), asking);
-        Ok(redacted)
+        Ok(Passed::On(redacted))
+    }
+
+    /// Sends a call on that a person let pass, as long as its tool is still what it was.
+    fn settle(&self, ruled: Ruled, reply: &mut Reply) {
+        let Waiting {
+            mut pass,
+            asking,
+            message,
+            place,
+            ..
+        } = ruled.waiting;
+        let id = &place.id;
+        let passed = ruled.outcome.and_then(|()| {
+            let tool = asking.tool.as_deref();
+            let objection = tool.and_then(|tool| self.server.catalogue.lock().judge_call(tool));
+            if let Some(objection) = objection {
+                pass.object(&objection)?;
+            }
+            pass.close()
+        });
+        match passed {
+            Ok(()) => {
+                // No other request could take its id while it waited.
+                let _ = self.by_client.lock().ask(id.clone(), asking);
+                reply.pass(&message);
+            }
+            // Who has cancelled a request wants no answer.
+            Err(refused) if place.is_held() => reply.back.push(answer(Some(id), &refused)),
+            Err(_) => {}
+        }
     }
 
     fn client_flawed(&self, flawed: &Flawed, refused: &Refused, reply: &mut Reply) {
@@ -640,11 +717,95 @@ fn answer(id: Option<&Id>, refused: &Refused) -> Vec<u8> {
     self::refused(id, &refused.refusal, &refused.id.to_string())
 }
 
+/// What became of a request.
+enum Passed {
+    /// It may go on, anew where the policy had some of it replaced.
+    On(Option<String>),
+    /// A person must let it pass first.
+    Held(Box<Waiting>),
+}
+
+/// A call that waits for a person. Dropped, it is refused.
+pub(super) struct Waiting {
+    pass: Box<Pass>,
+    plea: Plea,
+    asking: Asking,
+    /// What goes on.
+    message: String,
+    place: HeldId,
+}
+
+/// A call, and what was said of it.
+pub(super) struct Ruled {
+    waiting: Waiting,
+    outcome: Result<(), Refused>,
+}
+
+impl Waiting {
+    /// Waits for the answer, or for the client to cancel the call.
+    pub(super) async fn ruled(mut self) -> Ruled {
+        let withdrawn = async {
+            // Whichever way it ends, nobody wants the call any more.
+            let _ = (&mut self.place.withdrawn).await;
+        };
+        let outcome = self.pass.ask_person(&self.plea, withdrawn).await;
+        Ruled {
+            waiting: self,
+            outcome,
+        }
+    }
+}
+
+/// The ids of requests that wait, each with a sender whose end tells that it is cancelled.
+#[derive(Default)]
+struct HeldIds(Vec<(Id, oneshot::Sender<()>)>);
+
+impl HeldIds {
+    fn holds(&self, id: &Id) -> bool {
+        self.0.iter().any(|(own, _)| own == id)
+    }
+
+    fn forget(&mut self, id: &Id) {
+        self.0.retain(|(own, _)| own != id);
+    }
+}
+
+/// One of them. Dropped, the id is free again.
+struct HeldId {
+    held: Arc<Mutex<HeldIds>>,
+    id: Id,
+    withdrawn: oneshot::Receiver<()>,
+}
+
+impl HeldId {
+    fn new(held: &Arc<Mutex<HeldIds>>, id: &Id) -> Self {
+        let (wanted, withdrawn) = oneshot::channel();
+        held.lock().0.push((id.clone(), wanted));
+        Self {
+            held: Arc::clone(held),
+            id: id.clone(),
+            withdrawn,
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.lock().holds(&self.id)
+    }
+}
+
+impl Drop for HeldId {
+    fn drop(&mut self) {
+        self.held.lock().forget(&self.id);
+    }
+}
+
 /// Gathers what becomes of a frame's messages.
+#[derive(Default)]
 struct Reply {
     is_batch: bool,
     on: Vec<Vec<u8>>,
     back: Vec<Vec<u8>>,
+    waiting: Vec<Waiting>,
 }
 
 impl Reply {
@@ -653,6 +814,7 @@ impl Reply {
             is_batch: frame.is_batch,
             on: Vec::new(),
             back: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 

@@ -482,6 +482,26 @@ const PARTS: &[Part] = &[
                 "MCP_BODY_TIMEOUT",
                 "413 to a client; a server's answer is refused as `upstream`",
             ),
+            (
+                LIMITS,
+                "APPROVALS_MAX",
+                "the call that asks is refused as `tool`",
+            ),
+            (
+                LIMITS,
+                "APPROVAL_POLL",
+                "the answer is heard that much later",
+            ),
+            (
+                LIMITS,
+                "APPROVALS_READ_MAX",
+                "`carboy approvals` does not list more",
+            ),
+            (
+                LIMITS,
+                "APPROVALS_FILE_BYTES_MAX",
+                "`carboy approvals` does not list it",
+            ),
         ],
     },
     Part {

@@ -6,6 +6,7 @@
     reason = "these are the clients and the upstreams"
 )]
 
+mod approvals;
 mod autobahn;
 mod bounds;
 mod chain;

@@ -24,7 +24,7 @@ const HIDDEN: &str =
 
 /// One end of a connection.
 pub struct End {
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    pub lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     write: Option<WriteHalf<DuplexStream>>,
 }
 
@@ -41,7 +41,7 @@ impl End {
         self.say_raw(message.to_string()).await;
     }
 
-    async fn say_raw(&mut self, text: impl AsRef<[u8]>) {
+    pub async fn say_raw(&mut self, text: impl AsRef<[u8]>) {
         let line = [text.as_ref(), b"\n"].concat();
         self.write.as_mut().unwrap().write_all(&line).await.unwrap();
     }
@@ -56,15 +56,15 @@ impl End {
     }
 
     /// Closes what this end says.
-    async fn end(&mut self) {
+    pub async fn end(&mut self) {
         self.write.take().unwrap().shutdown().await.unwrap();
     }
 }
 
-struct Scene {
-    stand: Stand,
-    client: End,
-    server: End,
+pub struct Scene {
+    pub stand: Stand,
+    pub client: End,
+    pub server: End,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
@@ -100,7 +100,7 @@ impl Pair {
 }
 
 impl Scene {
-    async fn open(policy: &str, state: &std::path::Path) -> Self {
+    pub async fn open(policy: &str, state: &std::path::Path) -> Self {
         let stand = Stand::open(policy).await;
         let Pair {
             client,
@@ -116,25 +116,25 @@ impl Scene {
     }
 
     /// One message of the client's, as the server gets it.
-    async fn passes_to_server(&mut self, message: Value) -> Option<Value> {
+    pub async fn passes_to_server(&mut self, message: Value) -> Option<Value> {
         self.client.say(message).await;
         self.server.hear().await
     }
 
-    async fn passes_to_client(&mut self, message: Value) -> Option<Value> {
+    pub async fn passes_to_client(&mut self, message: Value) -> Option<Value> {
         self.server.say(message).await;
         self.client.hear().await
     }
 
     /// Lists tools; returns what the client gets.
-    async fn list(&mut self, id: u64, tools: Value) -> Value {
+    pub async fn list(&mut self, id: u64, tools: Value) -> Value {
         let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/list"});
         assert_eq!(self.passes_to_server(asked.clone()).await, Some(asked));
         let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"tools": tools}});
         self.passes_to_client(answer).await.unwrap()
     }
 
-    async fn finish(mut self) -> Finished {
+    pub async fn finish(mut self) -> Finished {
         self.client.end().await;
         assert_eq!(
             self.server.hear().await,
@@ -147,20 +147,20 @@ impl Scene {
     }
 }
 
-fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
+pub fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id.into(), "method": "tools/call",
         "params": {"name": tool, "arguments": arguments}})
 }
 
-fn result(id: impl Into<Value>, text: &str) -> Value {
+pub fn result(id: impl Into<Value>, text: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id.into(), "result": {"content": [{"type": "text", "text": text}]}})
 }
 
-fn tool(name: &str, description: &str) -> Value {
+pub fn tool(name: &str, description: &str) -> Value {
     json!({"name": name, "description": description, "inputSchema": {"type": "object"}})
 }
 
-fn reason(answer: &Value) -> &str {
+pub fn reason(answer: &Value) -> &str {
     answer["error"]["data"]["reason"].as_str().unwrap_or("none")
 }
 

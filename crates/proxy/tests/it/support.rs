@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use carboy_engine::{Durability, Engine, Known, Policy};
 use carboy_proxy::{
-    CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig, HostsTable, Identity,
-    Interceptor, Listener, Names, Notice, Observer, Resolver, Role, Upstream, UpstreamConfig,
-    Workers,
+    Approvals, Asking, CertificateAuthority, Evidence, EvidenceConfig, Gate, GateConfig,
+    HostsTable, Identity, Interceptor, Listener, Names, Notice, Observer, Resolver, Role, Upstream,
+    UpstreamConfig, Workers,
 };
 use carboy_receipt::{Report, Verifier, Verify};
 use parking_lot::Mutex;
@@ -43,6 +43,8 @@ impl Observer for Refusals {
     fn refused(&self, notice: &Notice<'_>) {
         self.0.lock().push(notice.refusal.reason.as_str().into());
     }
+
+    fn asked(&self, _: &Asking<'_>) {}
 }
 
 pub struct Setup<'a> {
@@ -82,6 +84,11 @@ impl Stand {
         .await
     }
 
+    /// Where the gate keeps what it keeps.
+    pub fn state(&self) -> &std::path::Path {
+        self.state.path()
+    }
+
     pub async fn with(setup: Setup<'_>) -> Self {
         let state = tempfile::tempdir().unwrap();
         let policy = Policy::parse(setup.policy, "test.yaml").unwrap();
@@ -109,6 +116,7 @@ impl Stand {
             .unwrap(),
             interceptor: interceptor(),
             observer: refusals.clone(),
+            approvals: Approvals::below(state.path()),
             names: Arc::new(Names::default()),
             health: Some("0.0.0"),
         })

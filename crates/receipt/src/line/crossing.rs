@@ -48,6 +48,7 @@ impl CrossingLine<'_> {
         fields.optional(key!("protocol"), self.protocol.as_deref());
         fields.optional(key!("reason"), self.reason.as_deref());
         fields.optional(key!("rule"), self.rule.as_deref());
+        fields.optional(key!("ruling"), self.ruling.as_deref());
         fields.number(key!("seq"), self.seq);
         if let Some(shadow) = &self.shadow {
             fields.value(key!("shadow"), shadow);

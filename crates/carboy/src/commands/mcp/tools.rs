@@ -191,7 +191,7 @@ fn differences<'a>(
 }
 
 /// A text of a server's, fit for a terminal: what would not show is written as its number.
-fn visible(text: &str) -> String {
+pub(in crate::commands) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let is_shown = c == ' ' || c.is_alphanumeric() || c.is_ascii_punctuation();
