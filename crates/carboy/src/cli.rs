@@ -319,6 +319,10 @@ pub(crate) enum McpClient {
     Jetbrains,
     Cline,
     Opencode,
+    /// Its YAML is read, not edited
+    Continue,
+    /// Its YAML is read, not edited
+    Goose,
 }
 
 #[derive(Debug, Subcommand)]

@@ -51,6 +51,20 @@ const CLAUDE: &str = r#"{"projects": {"/src": {"mcpServers": {"sh": {"command": 
 
 const YAML: &str = "mcpServers:\n  y:\n    command: uvx\n    args: [tool]\n";
 
+/// As its second version wants it: a level deeper.
+const OPENCODE_2: &str = r#"{"mcp": {"timeout": 5, "servers": {"one": {"type": "local", "command": ["docker", "run", "-i", "example/one"], "disabled": true}}}}"#;
+
+const GOOSE: &str = "extensions:
+  developer: {enabled: true, type: builtin, name: developer}
+  tools: {enabled: true, type: stdio, name: Tools, cmd: npx, args: [-y, tools], envs: {KEY: '@SECRET@'}}
+";
+
+const CONTINUE: &str = "models: [{name: a, provider: b}]
+mcpServers:
+  - {name: files, command: uvx, args: [files]}
+  - {name: far, type: streamable-http, url: 'http://tools.example/mcp'}
+";
+
 /// A place whose home holds a client's file.
 struct Desk {
     place: Place,
@@ -134,6 +148,35 @@ fn servers_are_looked_over() {
             OPENCODE,
             &["one unwrapped", "one unpinned"],
         ),
+        (
+            ".config/opencode/opencode.jsonc",
+            OPENCODE_2,
+            &["one unwrapped", "one unpinned"],
+        ),
+        (
+            ".codeium/mcp_config.json",
+            CLAUDE,
+            &["sh unwrapped", "sh shell-wrapper"],
+        ),
+        (
+            ".config/goose/config.yaml",
+            GOOSE,
+            &[
+                "tools secret-in-config",
+                "tools unwrapped",
+                "tools unpinned",
+            ],
+        ),
+        (
+            ".continue/config.yaml",
+            CONTINUE,
+            &[
+                "files unwrapped",
+                "files unpinned",
+                "far plain-http",
+                "far unwrapped-remote",
+            ],
+        ),
         (".config/zed/settings.json", ZED, &["old unwrapped"]),
         (
             ".claude.json",
@@ -179,6 +222,7 @@ fn servers_are_led_through_the_gate_and_back() {
         ("cursor", ".cursor/mcp.json", CURSOR),
         ("codex", ".codex/config.toml", CODEX),
         ("opencode", ".config/opencode/opencode.json", OPENCODE),
+        ("opencode", ".config/opencode/opencode.jsonc", OPENCODE_2),
         ("zed", ".config/zed/settings.json", ZED),
         ("claude-code", ".claude.json", CLAUDE),
     ] {

@@ -1,4 +1,15 @@
 //! The clients that are known, and where they keep their configuration.
+//!
+//! From their documentation, as it was in November 2026:
+//!
+//! | client | source |
+//! |---|---|
+//! | Windsurf | <https://docs.windsurf.com/windsurf/cascade/mcp>, <https://docs.windsurf.com/plugins/cascade/mcp> |
+//! | Zed | <https://zed.dev/docs/ai/mcp> |
+//! | Cline | <https://docs.cline.bot/getting-started/config>, for its files below `~/.cline` |
+//! | OpenCode | <https://opencode.ai/v2/docs/mcp-servers/>, and `/v1/docs/mcp-servers/` for the older form |
+//! | Continue | <https://docs.continue.dev/customize/deep-dives/mcp> |
+//! | Goose | <https://block.github.io/goose/docs/guides/config-files> |
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -43,7 +54,15 @@ fn places(client: McpClient) -> Places {
         McpClient::Codex => (&[".codex/config.toml"], &[], &[".codex/config.toml"]),
         McpClient::Gemini => (&[".gemini/settings.json"], &[], &[".gemini/settings.json"]),
         McpClient::Zed => (&[".config/zed/settings.json"], &[], &[".zed/settings.json"]),
-        McpClient::Windsurf => (&[".codeium/windsurf/mcp_config.json"], &[], &[]),
+        McpClient::Windsurf => (
+            &[
+                ".codeium/windsurf/mcp_config.json",
+                // Its plugin for JetBrains.
+                ".codeium/mcp_config.json",
+            ],
+            &[],
+            &[],
+        ),
         McpClient::Jetbrains => (
             &[
                 ".junie/mcp/mcp.json",
@@ -66,8 +85,15 @@ fn places(client: McpClient) -> Places {
                 ".config/opencode/opencode.jsonc",
             ],
             &[],
-            &["opencode.json", "opencode.jsonc"],
+            &[
+                "opencode.json",
+                "opencode.jsonc",
+                ".opencode/opencode.json",
+                ".opencode/opencode.jsonc",
+            ],
         ),
+        McpClient::Continue => (&[".continue/config.yaml"], &[], &[".continue/config.yaml"]),
+        McpClient::Goose => (&[".config/goose/config.yaml"], &[], &[]),
     };
     Places {
         home,

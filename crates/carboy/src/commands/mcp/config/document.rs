@@ -16,7 +16,8 @@ use toml_edit::{Document as TomlDocument, Item, TableLike, Value as TomlValue};
 const DEPTH_MAX: usize = 8;
 
 /// Keys under which servers stand by their names.
-const HOLDERS: [&str; 5] = [
+const HOLDERS: [&str; 6] = [
+    "extensions",
     "mcpServers",
     "mcp_servers",
     "context_servers",
@@ -275,13 +276,31 @@ fn find(node: &Node, depth: usize, servers: &mut Vec<Server>) {
     }
     for (name, member) in node.members() {
         let is_holder = HOLDERS.contains(&&**name);
-        for (own, entry) in member.members().iter().filter(|_| is_holder) {
-            servers.extend(server(own, entry));
+        if is_holder {
+            servers.extend(held(member));
         }
-        let holds_servers = is_holder && name != "mcp";
+        // These two may hold something else than servers, or hold them deeper.
+        let holds_servers = is_holder && !matches!(&**name, "mcp" | "extensions");
         if !holds_servers {
             find(member, depth + 1, servers);
         }
+    }
+}
+
+/// The servers of a map by their names, or of a list whose items tell their names.
+fn held(holder: &Node) -> Vec<Server> {
+    let named = |entry: &Node| {
+        let name = entry.member(&["name"]).and_then(Node::text)?;
+        server(name, entry)
+    };
+    match &holder.data {
+        Data::Map(members) => {
+            let own = members.iter();
+            own.filter_map(|(name, entry)| server(name, entry))
+                .collect()
+        }
+        Data::List(items) => items.iter().filter_map(named).collect(),
+        Data::Text(_) | Data::Other => Vec::new(),
     }
 }
 
