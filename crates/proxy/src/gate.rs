@@ -1,5 +1,6 @@
 //! The one place where engine, session, resolver, metrics and receipts meet.
 
+mod ask;
 mod clock;
 mod id;
 
@@ -13,8 +14,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use carboy_engine::{
     Answer, Conversation, Crossing, CrossingKind, Decision, Direction, Engine, EventForm, Fault,
-    Host, Inspection, Objection, Permit, Plea, Question, Reason, Refusal, Retry, Ruling, Session,
-    Step, Surface, SurfaceKind, Target, Time, TlsAction, Verdict,
+    Host, Inspection, Objection, Permit, Question, Reason, Refusal, Retry, Session, Step, Surface,
+    SurfaceKind, Target, Time, TlsAction, Verdict,
 };
 
 use carboy_receipt::{HostCut, Withhold};
@@ -28,6 +29,7 @@ use crate::names::Names;
 use crate::record;
 use crate::resolve::Resolver;
 use crate::upstream::Upstream;
+pub use ask::Asking;
 use clock::{Clock, micros};
 pub use id::CrossingId;
 use id::Run;
@@ -89,15 +91,6 @@ pub trait Observer: Send + Sync {
 
     /// One call waits for a person. It must not block.
     fn asked(&self, asking: &Asking<'_>);
-}
-
-/// A call that waits for a person, ready to show.
-#[derive(Debug, Clone, Copy)]
-pub struct Asking<'a> {
-    /// The crossing's id, by which it is answered.
-    pub id: CrossingId,
-    /// What is asked.
-    pub plea: &'a Plea,
 }
 
 /// A refusal, ready to show.
@@ -538,49 +531,6 @@ impl Pass {
                 }
             }
         }
-    }
-
-    /// Says that all of a message has been pushed. Where the policy wants a person asked before it goes
-    /// on, returns what is asked, for [`Pass::ask_person`].
-    ///
-    /// # Errors
-    /// The refusal; nothing held may leave.
-    pub fn plead(&mut self) -> Result<Option<Plea>, Refused> {
-        let (gate, inspection) = self.inspection()?;
-        match inspection.plead(&gate.session, gate.clock.now()) {
-            Step::Ask(Question::Leave(plea)) => Ok(Some(plea)),
-            step @ (Step::Release(_) | Step::Hold | Step::Stop | Step::Connect(_)) => {
-                self.take_step(step).map(|_| None)
-            }
-            step @ Step::Ask(Question::Resolve(_)) => self.take_step(step).map(|_| None),
-        }
-    }
-
-    /// Waits until a person has answered, nobody has in time, or `withdrawn` ends.
-    ///
-    /// # Errors
-    /// The refusal, unless a person let the call pass.
-    pub async fn ask_person(
-        &mut self,
-        plea: &Plea,
-        withdrawn: impl Future<Output = ()>,
-    ) -> Result<(), Refused> {
-        let gate = Arc::clone(&self.gate);
-        let ruling = match gate.approvals.post(&self.id.to_string(), plea) {
-            Err(ruling) => ruling,
-            Ok(posted) => {
-                gate.observer.asked(&Asking { id: self.id, plea });
-                tokio::select! {
-                    ruling = posted.ruling() => ruling,
-                    () = withdrawn => Ruling::Withdrawn,
-                    () = gate.stopping() => Ruling::Withdrawn,
-                }
-            }
-        };
-        let (gate, inspection) = self.inspection()?;
-        let answer = Answer::Ruled(ruling);
-        let step = inspection.answer(answer, &gate.session, gate.clock.now());
-        self.take_step(step).map(|_| ())
     }
 
     /// Ends the crossing. The receipt is written before this returns, so that the last held bytes

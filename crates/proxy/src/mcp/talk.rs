@@ -1,12 +1,13 @@
 //! One connection between a client and a server: every message judged, each answer held to its question.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use carboy_engine::{
-    Crossing, CrossingKind, Fault, Host, HostError, Objection, Plea, Scheme, Surface, SurfaceKind,
-    Target,
+    Crossing, CrossingKind, Fault, Host, HostError, Objection, Scheme, Surface, SurfaceKind, Target,
 };
 use carboy_wire::mcp::{
     Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending,
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use self::held::{HeldId, HeldIds, Ruled, Waiting};
 use super::shelf::{Shelf, ShelfError, neighbours};
 use crate::gate::{Asked, Gate, Pass, Refused};
 use crate::limits::{MCP_ANSWERED_MAX, MCP_LISTING_TIMEOUT, MCP_PAGES_MAX};
@@ -723,80 +725,6 @@ enum Passed {
     On(Option<String>),
     /// A person must let it pass first.
     Held(Box<Waiting>),
-}
-
-/// A call that waits for a person. Dropped, it is refused.
-pub(super) struct Waiting {
-    pass: Box<Pass>,
-    plea: Plea,
-    asking: Asking,
-    /// What goes on.
-    message: String,
-    place: HeldId,
-}
-
-/// A call, and what was said of it.
-pub(super) struct Ruled {
-    waiting: Waiting,
-    outcome: Result<(), Refused>,
-}
-
-impl Waiting {
-    /// Waits for the answer, or for the client to cancel the call.
-    pub(super) async fn ruled(mut self) -> Ruled {
-        let withdrawn = async {
-            // Whichever way it ends, nobody wants the call any more.
-            let _ = (&mut self.place.withdrawn).await;
-        };
-        let outcome = self.pass.ask_person(&self.plea, withdrawn).await;
-        Ruled {
-            waiting: self,
-            outcome,
-        }
-    }
-}
-
-/// The ids of requests that wait, each with a sender whose end tells that it is cancelled.
-#[derive(Default)]
-struct HeldIds(Vec<(Id, oneshot::Sender<()>)>);
-
-impl HeldIds {
-    fn holds(&self, id: &Id) -> bool {
-        self.0.iter().any(|(own, _)| own == id)
-    }
-
-    fn forget(&mut self, id: &Id) {
-        self.0.retain(|(own, _)| own != id);
-    }
-}
-
-/// One of them. Dropped, the id is free again.
-struct HeldId {
-    held: Arc<Mutex<HeldIds>>,
-    id: Id,
-    withdrawn: oneshot::Receiver<()>,
-}
-
-impl HeldId {
-    fn new(held: &Arc<Mutex<HeldIds>>, id: &Id) -> Self {
-        let (wanted, withdrawn) = oneshot::channel();
-        held.lock().0.push((id.clone(), wanted));
-        Self {
-            held: Arc::clone(held),
-            id: id.clone(),
-            withdrawn,
-        }
-    }
-
-    fn is_held(&self) -> bool {
-        self.held.lock().holds(&self.id)
-    }
-}
-
-impl Drop for HeldId {
-    fn drop(&mut self) {
-        self.held.lock().forget(&self.id);
-    }
 }
 
 /// Gathers what becomes of a frame's messages.

@@ -29,6 +29,19 @@ struct Places {
 /// Where macOS programs keep their settings, below the home.
 const MACOS_SETTINGS: &str = "Library/Application Support";
 
+/// Of VS Code, here and as the far side of a connection.
+const VSCODE: [&str; 3] = [
+    ".config/Code/User/mcp.json",
+    ".config/Code/User/settings.json",
+    ".vscode-server/data/User/mcp.json",
+];
+
+/// Of Cline, as an extension and by itself.
+const CLINE: [&str; 2] = [
+    ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+    ".cline/data/settings/cline_mcp_settings.json",
+];
+
 fn places(client: McpClient) -> Places {
     let (home, macos, project): (&[_], &[_], &[_]) = match client {
         McpClient::ClaudeCode => (
@@ -43,11 +56,7 @@ fn places(client: McpClient) -> Places {
         ),
         McpClient::Cursor => (&[".cursor/mcp.json"], &[], &[".cursor/mcp.json"]),
         McpClient::Vscode => (
-            &[
-                ".config/Code/User/mcp.json",
-                ".config/Code/User/settings.json",
-                ".vscode-server/data/User/mcp.json",
-            ],
+            &VSCODE,
             &["Code/User/mcp.json", "Code/User/settings.json"],
             &[".vscode/mcp.json"],
         ),
@@ -72,10 +81,7 @@ fn places(client: McpClient) -> Places {
             &[".junie/mcp/mcp.json"],
         ),
         McpClient::Cline => (
-            &[
-                ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
-                ".cline/data/settings/cline_mcp_settings.json",
-            ],
+            &CLINE,
             &["Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"],
             &[],
         ),
