@@ -51,8 +51,8 @@ impl Inspection {
     }
 
     /// A surface's content with every finding replaced or cut out that the policy wants so, and that
-    /// can be, and a call's command as the policy writes it anew; `None` where there is none. A [`SurfaceKind::Body`] must be whole, or whole events of
-    /// it. One in a content coding comes back without it, and is taken to be in none from then on. A
+    /// can be, and a call's command as the policy writes it anew; `None` where there is none. A
+    /// [`SurfaceKind::Body`] must be whole, or whole events of it. One in a content coding comes back without it, and is taken to be in none from then on. A
     /// [`SurfaceKind::Path`] is only noted, for the exemptions that name it.
     ///
     /// Each placeholder is `<carboy:RULE:N>`, spelt as the place wants it; the same secret has the same

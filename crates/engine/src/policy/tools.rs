@@ -347,7 +347,7 @@ fn own_rule(own: &At<OwnRuleFile>, problems: &mut Problems<'_>) -> OwnRule {
 fn becomes(own: &At<OwnRuleFile>, problems: &mut Problems<'_>) -> Vec<Part> {
     let file = &own.0.value;
     let rewrites = file.action == TreatmentFile::Rewrite;
-    if rewrites != !file.becomes.is_empty() {
+    if rewrites == file.becomes.is_empty() {
         problems.add_at(
             own,
             "`action: rewrite` and `becomes` need each other",
