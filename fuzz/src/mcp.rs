@@ -2,7 +2,7 @@
 
 use carboy_engine::Surface;
 use carboy_wire::mcp::json::{self, Node, Value};
-use carboy_wire::mcp::{Events, Frame, Line, Lines, surfaces};
+use carboy_wire::mcp::{Card, Events, Frame, Kind, Line, Lines, holds_messages, surfaces};
 
 /// Bytes are cut into the same lines and events however they come; what is read as JSON means the same
 /// to a parser of another make; and every string of a message is seen.
@@ -18,7 +18,12 @@ pub fn mcp_message(data: &[u8]) {
         }
     }
     same_elsewhere(data);
+    all_of_a_card_is_seen(data);
     if let Ok(frame) = Frame::parse(data) {
+        let asks_known = frame.messages.iter().flatten().any(|message| {
+            matches!(&message.kind, Kind::Request { method, .. } if method.known.is_some())
+        });
+        assert!(!asks_known || holds_messages(data), "messages are not told");
         for message in frame.messages.iter().flatten() {
             let mut seen = Vec::new();
             let visit = |surface: Surface<'_>| -> Result<(), ()> {
@@ -36,6 +41,25 @@ pub fn mcp_message(data: &[u8]) {
                 }
             }
         }
+    }
+}
+
+fn all_of_a_card_is_seen(data: &[u8]) {
+    let Ok(card) = Card::read(data) else {
+        return;
+    };
+    let mut seen = Vec::new();
+    let visit = |surface: Surface<'_>| -> Result<(), ()> {
+        seen.push(surface.bytes.to_vec());
+        Ok(())
+    };
+    assert_eq!(card.surfaces(visit), Ok(()));
+    let node = json::parse(data).expect("a card is JSON");
+    for text in texts(&node).iter().filter(|text| !text.is_empty()) {
+        assert!(
+            seen.contains(&text.as_bytes().to_vec()),
+            "{text:?} is not seen"
+        );
     }
 }
 

@@ -72,7 +72,10 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
         names: Arc::default(),
         health: (!parts.bottle).then_some(env!("CARGO_PKG_VERSION")),
     };
-    Gate::new(config).map_err(|error| anyhow!("the system has no randomness: {error}"))
+    let gate = Gate::new(config);
+    let gate = gate.map_err(|error| anyhow!("the system has no randomness: {error}"))?;
+    gate.keeps_tools_in(parts.state);
+    Ok(gate)
 }
 
 /// Compiles a policy. Its findings' fingerprints can be compared within one run.

@@ -7,6 +7,7 @@ mod id;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -25,6 +26,7 @@ use crate::approvals::Approvals;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::interceptor::Interceptor;
 use crate::limits::{SETTLE_PAUSE, SETTLE_TIMEOUT};
+use crate::mcp::Within;
 use crate::names::Names;
 use crate::record;
 use crate::resolve::Resolver;
@@ -74,6 +76,8 @@ pub struct Gate {
     approvals: Approvals,
     names: Arc<Names>,
     health: Option<&'static str>,
+    /// The servers that are spoken to within plain HTTP.
+    within: Within,
     /// The gate's own listeners, which no crossing may be connected to.
     own: OnceLock<Vec<SocketAddr>>,
     stop: watch::Sender<bool>,
@@ -189,6 +193,7 @@ impl Gate {
             approvals: config.approvals,
             names: config.names,
             health: config.health,
+            within: Within::default(),
             own: OnceLock::new(),
             stop: watch::Sender::new(false),
             clock: Clock::start(),
@@ -293,9 +298,20 @@ impl Gate {
         &self.names
     }
 
+    /// Says in which state directory the definitions of remote servers' tools are kept. Without one
+    /// they are remembered for as long as the gate runs. Only the first call counts.
+    pub fn keeps_tools_in(&self, state: &Path) {
+        self.within.keep_in(state);
+    }
+
+    pub(crate) fn within(&self) -> &Within {
+        &self.within
+    }
+
     /// Tells everything that serves to end after the crossing at hand.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+        self.within.end();
     }
 
     /// Ends when [`Gate::stop`] is called.
@@ -422,6 +438,8 @@ impl Pass {
             }
             SurfaceKind::Path => self.path = Some(String::from_utf8_lossy(next.bytes).into()),
             SurfaceKind::Tool => self.path = Some(self.path_of_tool(next.bytes)),
+            // What defines something in an answer of HTTP is in its body, too, and is counted there.
+            SurfaceKind::Definition if self.kind == CrossingKind::HttpResponse => {}
             SurfaceKind::Argument | SurfaceKind::Message | SurfaceKind::Definition => {
                 self.bytes += next.bytes.len() as u64;
             }
@@ -436,6 +454,19 @@ impl Pass {
         let (gate, inspection) = self.inspection()?;
         let step = inspection.push(next, &gate.session, now);
         self.take_step(step)
+    }
+
+    /// Counts content of an HTTP body against the budgets that crossings of its own were judged by.
+    ///
+    /// # Errors
+    /// The refusal: a budget is spent.
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), Refused> {
+        self.bytes += bytes as u64;
+        let direction = self.kind.direction();
+        let (gate, inspection) = self.inspection()?;
+        let now = gate.clock.now();
+        let step = inspection.count(direction, bytes as u64, &gate.session, now);
+        self.take_step(step).map(drop)
     }
 
     /// Says what the protocol's own state tells against the crossing.

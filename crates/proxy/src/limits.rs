@@ -114,9 +114,9 @@ pub const BODY_PRIME_BYTES_MAX: usize = 64 * 1024;
 /// How long a response's head waits for that. Streams whose first event comes late are not kept.
 pub const BODY_PRIME_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How long a body in which the policy wants content replaced may pause while it is taken in. One that
-/// pauses for longer may be a stream that is made as it is read: it crosses as it comes, and what
-/// would have been replaced in it is refused.
+/// How long a body in which the policy wants content replaced, or which may hold messages, may pause while
+/// it is taken in. One that pauses for longer may be a stream that is made as it is read: it crosses as
+/// it comes, and what would have been replaced in it is refused.
 pub const REWRITE_PAUSE: Duration = Duration::from_secs(2);
 
 /// The bytes of an event in a stream in which the policy wants content replaced. What is longer is
@@ -197,6 +197,10 @@ pub const MCP_SESSIONS_MAX: usize = 1024;
 /// How long an MCP message may take to come whole over HTTP: servers begin an answer before their
 /// tool has ended.
 pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Servers of the model context protocol whose tools and sessions are remembered at a time, of those
+/// that are spoken to within plain HTTP. An agent has a handful.
+pub const MCP_SERVERS_MAX: usize = 256;
 
 /// The threads that one worker may have while crossings wait for the disk (`evidence.durability: synced`):
 /// each that waits takes one, and all that wait are served by one sync.

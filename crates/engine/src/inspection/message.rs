@@ -31,7 +31,10 @@ impl Inspection {
         if self.kind.direction() == Direction::Inbound {
             match next.kind {
                 SurfaceKind::Definition => self.note_definition(next.name, next.bytes),
-                SurfaceKind::Message => self.note_result(next.bytes, session),
+                SurfaceKind::Message => {
+                    self.blocks.add(next.name, next.bytes);
+                    self.note_result(next.bytes, session);
+                }
                 SurfaceKind::Host
                 | SurfaceKind::Url
                 | SurfaceKind::Path

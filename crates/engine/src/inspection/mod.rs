@@ -1,5 +1,6 @@
 //! The order of checks, once for every adapter.
 
+mod blocks;
 mod call;
 mod clean;
 mod content;
@@ -31,6 +32,7 @@ use crate::scan::{Budget, EventForm, Scanner, Stream};
 use crate::session::{Meter, Session};
 use crate::verdict::{Fault, Objection, Permit, Plea, Ruling, Verdict};
 
+use blocks::Blocks;
 use call::Calling;
 use clean::Clean;
 pub(crate) use content::shown_name;
@@ -104,6 +106,7 @@ pub struct Inspection {
     queries: Joined,
     headers: Joined,
     texts: Joined,
+    blocks: Blocks,
     calling: Calling,
     encoding: String,
     /// Whether the body says that it is a form.
@@ -166,6 +169,7 @@ impl Engine {
             queries: Joined::default(),
             headers: Joined::default(),
             texts: Joined::default(),
+            blocks: Blocks::default(),
             calling: Calling::default(),
             encoding: String::new(),
             is_form: false,
@@ -368,6 +372,7 @@ impl Inspection {
     pub fn finish(mut self, session: &Session, now: Time) -> Verdict {
         if !self.is_stopped() {
             self.judge_joined(now);
+            self.judge_blocks(now);
             self.finish_stream(session, now);
             self.judge_sequel(now);
             self.settle_pieces(session, now);

@@ -58,6 +58,7 @@ fn each_surface_is_judged() {
     use CrossingKind::{McpRequest, McpResponse};
     use SurfaceKind::{Argument, Call, Definition, Message, Tool};
     let token = TOKEN.concat();
+    let far = format!("{} {}", "All is well.".repeat(1000), &HIDDEN[..27]);
     let setting = r#"{"user":"ada","password":"vX9#mQ2$kL7pR4wZ"}"#;
     let reason = |kind, surfaces: &[_]| {
         let verdict = judge("version: 1\nmode: strict\n", kind, surfaces);
@@ -122,6 +123,42 @@ fn each_surface_is_judged() {
         (
             McpResponse,
             &[(Message, "/result/content/0/text", "All is well.")],
+            None,
+        ),
+        // An instruction that is cut over blocks, between words and within one, and between other blocks.
+        (
+            McpResponse,
+            &[
+                (Message, "/result/content/0/text", &HIDDEN[..20]),
+                (Message, "/result/content/1/text", HIDDEN[20..].trim_start()),
+            ],
+            injection(Message),
+        ),
+        (
+            McpResponse,
+            &[
+                (Message, "/result/content/0/type", "text"),
+                (Message, "/result/content/0/text", &far),
+                (Message, "/result/content/1/type", "text"),
+                (Message, "/result/content/1/text", &HIDDEN[27..]),
+            ],
+            injection(Message),
+        ),
+        // Neither is one by itself, nor where they do not stand in one list.
+        (
+            McpResponse,
+            &[
+                (Message, "/result/content/0/text", &HIDDEN[..20]),
+                (Message, "/result/note", HIDDEN[20..].trim_start()),
+            ],
+            None,
+        ),
+        (
+            McpResponse,
+            &[
+                (Message, "/result/content/0/text", "Read the previous"),
+                (Message, "/result/content/1/text", "instructions carefully."),
+            ],
             None,
         ),
     ];

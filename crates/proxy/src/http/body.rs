@@ -15,11 +15,12 @@ use carboy_engine::{EventForm, Fault, Reason, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
 use carboy_wire::refusal::render_event;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::draft::Draft;
+use super::flow::Flow;
 use super::guard::{Busy, ConnectionState};
 use crate::gate::{Pass, Refused};
 use crate::limits::{
@@ -89,7 +90,7 @@ pub(crate) struct BodyError(Refused);
 /// A body being inspected. It holds what the engine has not released, and its pass, so that the
 /// crossing ends with it.
 pub(crate) struct Inspected {
-    from: Incoming,
+    from: Flow,
     source: Source,
     pass: Box<Pass>,
     held: VecDeque<Bytes>,
@@ -202,11 +203,12 @@ impl Body {
 
     /// Content that crosses by `pass`; its head's `headers` say what it is.
     pub(crate) fn inspected(
-        from: Incoming,
+        from: impl Into<Flow>,
         pass: Box<Pass>,
         source: Source,
         headers: &HeaderMap,
     ) -> Self {
+        let from = from.into();
         let inspected = Inspected {
             doubt: Doubt::of(&from, &pass, &source, headers),
             draft: Draft::of(&from, &pass, headers),
@@ -453,7 +455,7 @@ impl Inspected {
         if bytes.is_empty() {
             return Ok(());
         }
-        let released = self.pass.push(surface(&bytes))?;
+        let released = self.judge(&bytes)?;
         self.is_flowing = true;
         if let Some(messages) = &mut self.messages {
             messages.take(&bytes);
@@ -466,6 +468,14 @@ impl Inspected {
             return Err(self.pass.end_with(fault));
         }
         Ok(())
+    }
+
+    fn judge(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        if self.from.is_judged() {
+            self.pass.count(bytes.len())?;
+            return Ok(bytes.len());
+        }
+        self.pass.push(surface(bytes))
     }
 
     fn release(&mut self, bytes: usize) {
@@ -560,7 +570,7 @@ fn surface(bytes: &[u8]) -> Surface<'_> {
 }
 
 impl Doubt {
-    fn of(from: &Incoming, pass: &Pass, source: &Source, headers: &HeaderMap) -> Option<Self> {
+    fn of(from: &Flow, pass: &Pass, source: &Source, headers: &HeaderMap) -> Option<Self> {
         let form = pass.events()?;
         let can_tell = form == EventForm::Sent
             && matches!(source, Source::Upstream(_))

@@ -5,8 +5,9 @@ use ::http::header::CONTENT_ENCODING;
 use bytes::{Bytes, BytesMut};
 use carboy_engine::EventForm;
 use carboy_wire::http::whole_events;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
+use super::flow::Flow;
 use crate::gate::Pass;
 use crate::limits::EVENT_BYTES_MAX;
 
@@ -20,12 +21,12 @@ pub(super) struct Draft {
 
 impl Draft {
     /// For a body of events whose length is not told, and which is in no content coding.
-    pub(super) fn of(from: &Incoming, pass: &Pass, headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(from: &Flow, pass: &Pass, headers: &HeaderMap) -> Option<Self> {
         let is_endless = from.size_hint().exact().is_none();
         let is_plain = !headers.contains_key(CONTENT_ENCODING);
         let form = pass
             .events()
-            .filter(|_| is_endless && is_plain && pass.redacts())?;
+            .filter(|_| is_endless && is_plain && !from.is_judged() && pass.redacts())?;
         Some(Self {
             form,
             held: BytesMut::new(),

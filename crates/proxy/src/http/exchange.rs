@@ -16,10 +16,11 @@ use hyper::body::{Body as _, Incoming};
 
 use super::body::{Body, Came, Outcome, Source, cause};
 use super::guard::MALFORMED_METHOD;
-use super::whole::Taken;
-use super::{Client, connect, own, websocket, whole};
+use super::whole::{Ready, Taken};
+use super::{Client, Flow, connect, own, websocket, whole};
 use crate::gate::{Asked, Gate, Pass, Refused};
 use crate::limits::RESPONSE_HEAD_TIMEOUT;
+use crate::mcp::Exchange;
 use crate::upstream::{Lease, SendError, wants_login};
 
 /// Answers one request: with the upstream's response, a refusal, or the gate's own words.
@@ -140,14 +141,18 @@ impl Ask {
             let fault = Fault::Unsupported("a request to the gate itself".into());
             return Err(self.pass.fail(fault));
         }
-        let (content, streamed) = match body {
-            None => (Body::default(), None),
-            Some((body, state)) => {
-                match whole::take(&mut self.head, body, &mut self.pass, &state).await? {
-                    Taken::Whole(content) => (content, None),
-                    Taken::Streamed(begun, body) => (Body::default(), Some((begun, body, state))),
+        let (content, streamed, exchange) = match body {
+            None => match Exchange::listen(gate, &mut self.head, &self.target) {
+                Ok(exchange) => (Body::default(), None, exchange),
+                Err(fault) => return Err(self.pass.fail(fault)),
+            },
+            Some((body, state)) => match whole::take(gate, &mut self, body, &state).await? {
+                Ready::Goes(Taken::Whole(content), exchange) => (content, None, exchange),
+                Ready::Goes(Taken::Streamed(begun, body), _) => {
+                    (Body::default(), Some((begun, body, state)), None)
                 }
-            }
+                Ready::Answered(response) => return Ok(response),
+            },
         };
         let form = Form::of(&self.head);
         let path = self.head.uri.path().to_owned();
@@ -171,7 +176,10 @@ impl Ask {
             }
         };
         match sent {
-            Ok((response, came)) => answer(gate, &asked, (form, &path), response, came).await,
+            Ok((response, came)) => {
+                let hearing = (form, &*path, exchange);
+                Box::pin(answer(gate, &asked, hearing, response, came)).await
+            }
             Err(Unsent::Refused(refused)) => Err(refused),
             Err(Unsent::Fault(fault)) => Err(gate.refuse_answer(&asked, fault)),
         }
@@ -281,7 +289,7 @@ async fn send_with_body(
 pub(super) async fn answer(
     gate: &Arc<Gate>,
     asked: &Asked,
-    (form, path): (Form, &str),
+    (form, path, exchange): (Form, &str, Option<Exchange>),
     response: Response<Incoming>,
     came: Came,
 ) -> Result<Response<Body>, Refused> {
@@ -297,6 +305,13 @@ pub(super) async fn answer(
     }
     response_surfaces(&head, path, |surface| pass.push(surface).map(drop))?;
     downstream_head(&mut head);
+    let body = match exchange {
+        None => body,
+        Some(exchange) => match exchange.hear(&mut head, &mut pass, body).await? {
+            Flow::Incoming(body) => body,
+            flow => return tell(form, head, flow, (pass, came)).await,
+        },
+    };
     if body.is_end_stream() || form.has_no_body(&head) {
         pass.close()?;
         came.give_back();
@@ -314,6 +329,27 @@ pub(super) async fn answer(
     let mut body = Body::inspected(body, pass, Source::Upstream(came), &head.headers);
     body.begin_with(begun)?;
     if is_unframed {
+        body.take_whole().await?;
+    } else {
+        body.prime().await?;
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+/// Sends an answer on whose messages were read.
+async fn tell(
+    form: Form,
+    head: response::Parts,
+    flow: Flow,
+    (mut pass, came): (Box<Pass>, Came),
+) -> Result<Response<Body>, Refused> {
+    if flow.is_end_stream() || form.has_no_body(&head) {
+        pass.close()?;
+        came.give_back();
+        return Ok(Response::from_parts(head, Body::default()));
+    }
+    let mut body = Body::inspected(flow, pass, Source::Upstream(came), &head.headers);
+    if form.is_unframed {
         body.take_whole().await?;
     } else {
         body.prime().await?;

@@ -5,6 +5,7 @@ mod body;
 mod connect;
 mod draft;
 mod exchange;
+mod flow;
 mod guard;
 mod own;
 mod websocket;
@@ -24,6 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use body::{Body, Came, Source, cause};
+pub(crate) use flow::Flow;
 
 use crate::gate::Gate;
 use crate::limits::{

@@ -1,4 +1,5 @@
-//! Bodies that are taken in whole, so that what the policy wants replaced or cut out can be.
+//! Bodies that are taken in whole, so that messages can be read from them, and what the policy wants
+//! replaced or cut out can be.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use ::http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     HeaderValue,
 };
-use ::http::{HeaderMap, request, response};
+use ::http::{HeaderMap, Response, response};
 use bytes::{Bytes, BytesMut};
 use carboy_engine::{Fault, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
@@ -17,8 +18,10 @@ use tokio::time::timeout;
 
 use super::ConnectionState;
 use super::body::Body;
-use crate::gate::{Pass, Refused};
+use super::exchange::Ask;
+use crate::gate::{Gate, Pass, Refused};
 use crate::limits::{BODY_HOLD_BYTES_MAX, REWRITE_PAUSE};
+use crate::mcp::{Exchange, Said, may_speak};
 
 /// A body, for the rest of its way.
 pub(super) enum Taken {
@@ -28,22 +31,57 @@ pub(super) enum Taken {
     Streamed(Bytes, Incoming),
 }
 
-/// Takes a request's body in if the policy wants anything replaced and this one can be: it is not too
-/// long to hold, and comes without long pauses. What cannot is inspected as ever.
+/// What becomes of a request.
+pub(super) enum Ready {
+    /// It goes on with this body. If that holds messages, what hears their answers comes with it.
+    Goes(Taken, Option<Exchange>),
+    /// The gate itself has answered it.
+    Answered(Response<Body>),
+}
+
+/// Takes a request's body in if it may hold messages or the policy wants anything replaced, and this
+/// one can be: it is not too long to hold, and comes without long pauses. What cannot is inspected as
+/// ever.
 ///
 /// # Errors
 /// The refusal.
 pub(super) async fn take(
-    head: &mut request::Parts,
+    gate: &Arc<Gate>,
+    ask: &mut Ask,
     body: Incoming,
-    pass: &mut Pass,
     state: &Arc<ConnectionState>,
-) -> Result<Taken, Refused> {
-    if !pass.redacts() || !may_rewrite(&head.headers, &body, pass) {
-        return Ok(Taken::Streamed(Bytes::new(), body));
+) -> Result<Ready, Refused> {
+    let Ask { head, target, pass } = ask;
+    let speaks = may_speak(head) && !head.headers.contains_key(CONTENT_ENCODING);
+    if !(speaks || pass.redacts()) || !may_rewrite(&head.headers, &body, pass) {
+        return Ok(Ready::Goes(Taken::Streamed(Bytes::new(), body), None));
     }
-    let fault = |_| state.violation().map_or(Fault::Dropped, Fault::from);
-    settle(&mut head.headers, body, pass, fault).await
+    let mut gathered = match gather(body).await {
+        Ok(gathered) => gathered,
+        Err(_) => {
+            let fault = state.violation().map_or(Fault::Dropped, Fault::from);
+            return Err(pass.end_with(fault));
+        }
+    };
+    let mut exchange = None;
+    if speaks && gathered.rest.is_none() {
+        let said = Exchange::begin(gate, head, target, gathered.content);
+        gathered.content = match Box::pin(said).await {
+            Err(fault) => return Err(pass.end_with(fault)),
+            Ok(Said::Nothing(content)) => content,
+            Ok(Said::Goes(content, hears)) => {
+                mend_length(&mut head.headers, content.len());
+                exchange = Some(hears);
+                content
+            }
+            Ok(Said::Answered(response)) => {
+                pass.close()?;
+                return Ok(Ready::Answered(response));
+            }
+        };
+    }
+    let taken = settle(&mut head.headers, gathered, pass)?;
+    Ok(Ready::Goes(taken, exchange))
 }
 
 /// The same of a response's body.
@@ -69,23 +107,23 @@ pub(super) async fn take_answer(
             super::body::cause(&error)
         ))
     };
-    settle(&mut head.headers, body, pass, fault).await
+    match gather(body).await {
+        Ok(gathered) => settle(&mut head.headers, gathered, pass),
+        Err(error) => Err(pass.end_with(fault(error))),
+    }
 }
 
-async fn settle(
+fn settle(
     headers: &mut HeaderMap,
-    body: Incoming,
+    mut gathered: Gathered,
     pass: &mut Pass,
-    fault: impl Fn(hyper::Error) -> Fault,
 ) -> Result<Taken, Refused> {
-    let mut gathered = match gather(body).await {
-        Ok(gathered) => gathered,
-        Err(error) => return Err(pass.end_with(fault(error))),
-    };
     if let Some(rest) = gathered.rest {
         return Ok(Taken::Streamed(gathered.content, rest));
     }
-    if let Some(rewritten) = pass.redact(surface(&gathered.content)) {
+    if pass.redacts()
+        && let Some(rewritten) = pass.redact(surface(&gathered.content))
+    {
         gathered.content = rewritten.into();
         mend(headers, gathered.content.len());
     }
@@ -119,6 +157,10 @@ fn mend(headers: &mut HeaderMap, length: usize) {
     for name in &TELLTALES {
         headers.remove(name);
     }
+    mend_length(headers, length);
+}
+
+fn mend_length(headers: &mut HeaderMap, length: usize) {
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }

@@ -8,6 +8,7 @@ mod pipes;
 mod shelf;
 mod talk;
 
+pub(crate) use http::{Exchange, Said, Within, may_speak};
 pub use http::{Remote, serve_remote};
 pub use pipes::serve_pipes;
 pub use shelf::{Shelf, ShelfError, kept_servers};

@@ -5,13 +5,15 @@ mod held;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use carboy_engine::{
-    Crossing, CrossingKind, Fault, Host, HostError, Objection, Scheme, Surface, SurfaceKind, Target,
+    Crossing, CrossingKind, Fault, Host, HostError, Objection, Reason, Scheme, Surface,
+    SurfaceKind, Target,
 };
 use carboy_wire::mcp::{
-    Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page, Pending,
-    TOOLS_LIST, Tool, list_tools, redacted, refused, surfaces,
+    Baseline, Card, Catalogue, Fingerprint, Flaw, Flawed, Frame, Id, Kind, Message, Method, Page,
+    Pending, TOOLS_LIST, Tool, failed_call, is_card_path, list_tools, redacted, refused, surfaces,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -29,10 +31,13 @@ const OWN_ID: &str = "carboy";
 pub struct Server {
     gate: Arc<Gate>,
     target: Target,
-    shelf: Shelf,
+    /// Where its tools are kept; none where they are remembered for as long as the gate runs.
+    shelf: Option<Shelf>,
     catalogue: Mutex<Catalogue>,
     /// Whoever asks the server for its tools, and how often it was asked.
     listing: tokio::sync::Mutex<u64>,
+    /// Whether it answers where nobody listens, so that what it lists is not heard.
+    is_elsewhere: AtomicBool,
 }
 
 /// One connection between a client and a server.
@@ -91,7 +96,7 @@ impl Server {
             host: name.0.clone(),
             port: 0,
         };
-        Self::remote(gate, state, name, target)
+        Self::within(gate, Some(state), name, target)
     }
 
     /// The server `name` at a far end.
@@ -104,15 +109,31 @@ impl Server {
         name: &ServerName,
         target: Target,
     ) -> Result<Arc<Self>, ShelfError> {
+        Self::within(gate, Some(state), name, target)
+    }
+
+    /// The same, whose tools may not be kept anywhere.
+    pub(super) fn within(
+        gate: Arc<Gate>,
+        state: Option<&Path>,
+        name: &ServerName,
+        target: Target,
+    ) -> Result<Arc<Self>, ShelfError> {
         let name = name.0.to_string();
-        let shelf = Shelf::new(state, &name);
-        let catalogue = Catalogue::new(&name, shelf.read()?, &neighbours(state, &name)?);
+        let shelf = state.map(|state| Shelf::new(state, &name));
+        let catalogue = match (&shelf, state) {
+            (Some(shelf), Some(state)) => {
+                Catalogue::new(&name, shelf.read()?, &neighbours(state, &name)?)
+            }
+            (Some(_) | None, _) => Catalogue::new(&name, Baseline::default(), &[]),
+        };
         Ok(Arc::new(Self {
             gate,
             target,
             shelf,
             catalogue: Mutex::new(catalogue),
             listing: tokio::sync::Mutex::new(0),
+            is_elsewhere: AtomicBool::new(false),
         }))
     }
 
@@ -122,23 +143,23 @@ impl Server {
         let mut catalogue = self.catalogue.lock();
         if let Some(Objection::ToolChanged { .. }) = catalogue.judge(tools) {
             // A person may have accepted it since.
-            catalogue.refresh(self.shelf.read()?);
+            if let Some(shelf) = &self.shelf {
+                catalogue.refresh(shelf.read()?);
+            }
         }
         let objection = catalogue.judge(tools);
         match &objection {
             None => {
                 let is_known = |tool: &Tool| catalogue.baseline().tools.contains_key(&*tool.name);
                 if !tools.iter().all(is_known) {
-                    let kept = self.shelf.update(|kept| {
+                    self.keep(&mut catalogue, |kept| {
                         kept.pin(tools);
                     })?;
-                    catalogue.refresh(kept);
                     return Ok(catalogue.judge(tools));
                 }
             }
             Some(Objection::ToolChanged { .. }) => {
-                let kept = self.shelf.update(|kept| kept.note_changes(tools))?;
-                catalogue.refresh(kept);
+                self.keep(&mut catalogue, |kept| kept.note_changes(tools))?;
                 catalogue.disown(tools);
             }
             Some(
@@ -148,6 +169,49 @@ impl Server {
             ) => {}
         }
         Ok(objection)
+    }
+
+    fn keep(
+        &self,
+        catalogue: &mut Catalogue,
+        change: impl FnOnce(&mut Baseline),
+    ) -> Result<(), ShelfError> {
+        let kept = match &self.shelf {
+            Some(shelf) => shelf.update(change)?,
+            None => {
+                let mut kept = catalogue.baseline().clone();
+                change(&mut kept);
+                kept
+            }
+        };
+        catalogue.refresh(kept);
+        Ok(())
+    }
+
+    /// Judges an agent's card, which comes as the answer of `pass`: what it says, and whether it is what
+    /// it was.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(super) fn hear_card(&self, pass: &mut Pass, bytes: &[u8]) -> Result<(), Refused> {
+        let card = match Card::read(bytes) {
+            Ok(card) => card,
+            Err(flaw) => return Err(pass.end_with(Fault::Malformed(flaw.to_string()))),
+        };
+        pass.speaks(match card.is_signed {
+            true => "a2a-card-signed",
+            false => "a2a-card",
+        });
+        card.surfaces(|surface| pass.push(surface).map(drop))?;
+        match self.judge_tools(&card.parts) {
+            Ok(None) => Ok(()),
+            Ok(Some(objection)) => pass.object(&objection),
+            Err(error) => Err(pass.end_with(Fault::State(error.to_string()))),
+        }
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere.load(Ordering::Relaxed)
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {
@@ -194,6 +258,13 @@ impl Talk {
                 self.by_client.lock().cancel(id);
             }
         }
+    }
+
+    /// Takes it that the server answers where nobody listens: whoever waits for it to list its tools
+    /// waits no more, and calls are judged without.
+    pub(super) fn is_answered_elsewhere(&self) {
+        self.server.is_elsewhere.store(true, Ordering::Relaxed);
+        self.by_client.lock().forget(|asking| asking.own.is_some());
     }
 
     /// Judges what the client says. A tool that was not listed yet is looked for first, by a request of
@@ -321,7 +392,7 @@ impl Talk {
             Kind::Request { id, method } => match self.ask(message, id, method, None) {
                 Ok(Passed::On(redacted)) => reply.pass(redacted.as_deref().unwrap_or(raw)),
                 Ok(Passed::Held(waiting)) => reply.waiting.push(*waiting),
-                Err(refused) => reply.back.push(answer(Some(id), &refused)),
+                Err(refused) => reply.back.push(answer_to_request(id, &refused)),
             },
             Kind::Notification { method } => {
                 let passed = self.pass_on(CrossingKind::McpRequest, message, method.known, None);
@@ -371,7 +442,9 @@ impl Talk {
             let why = "a request whose id is that of one that waits for a person";
             return Err(pass.fail(Fault::Malformed(why.to_owned())));
         }
-        let objection = call.and_then(|call| self.server.catalogue.lock().judge_call(call.tool));
+        let objection = call
+            .filter(|_| !self.server.is_elsewhere())
+            .and_then(|call| self.server.catalogue.lock().judge_call(call.tool));
         if let Err(why) = free {
             return Err(pass.fail(Fault::Malformed(why.to_string())));
         }
@@ -412,6 +485,7 @@ impl Talk {
         let id = &place.id;
         let passed = ruled.outcome.and_then(|()| {
             let tool = asking.tool.as_deref();
+            let tool = tool.filter(|_| !self.server.is_elsewhere());
             let objection = tool.and_then(|tool| self.server.catalogue.lock().judge_call(tool));
             if let Some(objection) = objection {
                 pass.object(&objection)?;
@@ -446,7 +520,7 @@ impl Talk {
         let Some(call) = message.call() else {
             return;
         };
-        if self.server.catalogue.lock().is_listed(call.tool) {
+        if self.server.is_elsewhere() || self.server.catalogue.lock().is_listed(call.tool) {
             return;
         }
         let mut count = self.server.listing.lock().await;
@@ -555,7 +629,9 @@ impl Talk {
             return;
         };
         let own = asking.own.take();
-        match (self.hear(message, &asking), own) {
+        let heard = self.hear(message, &asking);
+        let is_part = Method::is_answered_in_parts(asking.method) && heard.is_ok();
+        match (heard, own) {
             // Whoever asked may have given up waiting.
             (Ok(heard), Some(own)) => drop(own.send(heard.next)),
             (Ok(heard), None) => {
@@ -564,6 +640,13 @@ impl Talk {
             }
             (Err(_), Some(_)) => {}
             (Err(refused), None) => reply.pass_bytes(answer(Some(id), &refused)),
+        }
+        if is_part && matches!(message.kind, Kind::Result { .. }) {
+            // More may come under the same id, or none: then another request may have its place.
+            let mut by_client = self.by_client.lock();
+            if by_client.ask(id.clone(), asking).is_ok() {
+                by_client.cancel(id);
+            }
         }
     }
 
@@ -668,6 +751,27 @@ impl ServerName {
     }
 }
 
+impl ServerName {
+    /// The name of a server that nobody named, by where it is. A path may hold a key, so it is not
+    /// shown.
+    pub(super) fn of_place(target: &Target, path: &str) -> Self {
+        let host = target.host.to_string().replace(':', "-");
+        let digest = Fingerprint::of_bytes(format!("{target}{path}").as_bytes()).to_string();
+        let is_plain = matches!(path, "/" | "/mcp" | "/sse") && matches!(target.port, 80 | 443);
+        let is_card = is_card_path(path);
+        let name = match (is_plain, is_card) {
+            (true, _) => host.clone(),
+            (false, true) => format!("{host}-agent-{}", &digest[..8]),
+            (false, false) => format!("{host}-{}", &digest[..8]),
+        };
+        let named = [name.clone(), format!("at-{name}")];
+        let made = named.iter().find_map(|name| Self::parse(name).ok());
+        made.unwrap_or_else(|| {
+            Self::parse(&format!("server-{}", &digest[..32])).expect("a plain name")
+        })
+    }
+}
+
 impl std::fmt::Display for ServerName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -713,6 +817,14 @@ fn see(
         _ => pass.push(surface).map(drop),
     })?;
     Ok(redacted)
+}
+
+/// Servers answer a call of a tool that they do not have with a result, and so does the gate.
+fn answer_to_request(id: &Id, refused: &Refused) -> Vec<u8> {
+    match refused.refusal.reason == Reason::ToolUnlisted {
+        true => failed_call(id, &refused.refusal, &refused.id.to_string()),
+        false => answer(Some(id), refused),
+    }
 }
 
 fn answer(id: Option<&Id>, refused: &Refused) -> Vec<u8> {

@@ -502,6 +502,11 @@ const PARTS: &[Part] = &[
                 "APPROVALS_FILE_BYTES_MAX",
                 "`carboy approvals` does not list it",
             ),
+            (
+                LIMITS,
+                "MCP_SERVERS_MAX",
+                "the tools of the one spoken to least lately are asked for anew",
+            ),
         ],
     },
     Part {

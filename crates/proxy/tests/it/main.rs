@@ -24,6 +24,7 @@ mod intercept;
 mod limits;
 mod mcp;
 mod mcp_http;
+mod mcp_within;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;

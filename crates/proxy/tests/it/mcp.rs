@@ -421,7 +421,9 @@ async fn a_tool_that_was_not_listed_is_looked_for_and_else_refused() {
     let no = json!({"jsonrpc": "2.0", "id": own["id"], "error": {"code": -32601, "message": "no"}});
     scene.server.say(no).await;
     let heard = scene.client.hear().await.unwrap();
-    assert_eq!((reason(&heard), &heard["id"]), ("tool_unlisted", &json!(2)));
+    let told = &heard["result"]["_meta"]["carboy/refusal"]["reason"];
+    assert_eq!((told, &heard["id"]), (&json!("tool_unlisted"), &json!(2)));
+    assert_eq!(heard["result"]["isError"], true);
     scene.finish().await;
 }
 

@@ -15,19 +15,31 @@ pub const REFUSED: i32 = -32050;
 ///
 /// `id` is none where it could not be read (JSON-RPC 2.0, section 5).
 pub fn refused(id: Option<&Id>, refusal: &Refusal, crossing: &str) -> Vec<u8> {
-    let message = format!(
-        "Carboy refused this: {}. Remedy: {}",
-        refusal.message.trim_end_matches('.'),
-        refusal.remedy
-    );
     let error = Error {
         code: REFUSED,
-        message: &message,
+        message: &told(refusal),
         data: RefusalBody::new(refusal, crossing),
     };
     let error = serde_json::to_string(&error).expect("a body of strings and numbers is JSON");
     let id = id.map_or_else(|| "null".to_owned(), ToString::to_string);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}").into_bytes()
+}
+
+/// The answer to a call of a tool that the server does not have: a result that says that the call
+/// failed, as servers themselves give it, so that the model which called reads why. The refusal's fields
+/// are in its `_meta`.
+pub fn failed_call(id: &Id, refusal: &Refusal, crossing: &str) -> Vec<u8> {
+    let result = serde_json::json!({
+        "content": [{ "type": "text", "text": told(refusal) }],
+        "isError": true,
+        "_meta": { "carboy/refusal": RefusalBody::new(refusal, crossing) },
+    });
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into_bytes()
+}
+
+fn told(refusal: &Refusal) -> String {
+    let message = refusal.message.trim_end_matches('.');
+    format!("Carboy refused this: {message}. Remedy: {}", refusal.remedy)
 }
 
 /// A request of the gate's own for a page of a server's tools.

@@ -17,6 +17,8 @@ pub struct Event {
     pub name: String,
     /// Its data's lines, joined by line feeds.
     pub data: Vec<u8>,
+    /// Whether it has data, be it empty: only then does a client see it, and its id.
+    pub has_data: bool,
     /// How long to wait before connecting again, in milliseconds.
     pub retry: Option<u64>,
 }
@@ -34,7 +36,6 @@ pub struct Events {
     after_return: bool,
     has_started: bool,
     event: Event,
-    has_data: bool,
     size: usize,
     whole: VecDeque<Event>,
 }
@@ -86,7 +87,7 @@ impl Events {
     fn end_event(&mut self) {
         self.size = 0;
         let mut event = std::mem::take(&mut self.event);
-        if std::mem::take(&mut self.has_data) {
+        if event.has_data {
             // Each line brought a line feed; the last one goes.
             event.data.pop();
         }
@@ -103,7 +104,7 @@ impl Events {
         let text = || String::from_utf8_lossy(value).into_owned();
         match name {
             b"data" => {
-                self.has_data = true;
+                self.event.has_data = true;
                 self.event.data.extend_from_slice(value);
                 self.event.data.push(b'\n');
             }
@@ -139,6 +140,9 @@ impl Event {
         for line in self.data.split(is_end).filter(|line| !line.is_empty()) {
             field("data", line);
         }
+        if self.has_data && self.data.is_empty() {
+            out.extend_from_slice(b"data: \n");
+        }
         if out.is_empty() {
             out.extend_from_slice(b":\n");
         }
@@ -169,6 +173,7 @@ mod tests {
                 id: "7".into(),
                 name: "message".into(),
                 data: b"{\"a\":\n1}".to_vec(),
+                has_data: true,
                 retry: Some(50),
             },
             Event::default(),
@@ -176,7 +181,10 @@ mod tests {
                 id: "8".into(),
                 ..Event::default()
             },
-            Event::default(),
+            Event {
+                has_data: true,
+                ..Event::default()
+            },
         ];
         assert_eq!(events(&[text]), expected);
         for size in [1, 2, 3, 7] {

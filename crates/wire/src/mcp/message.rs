@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::glance::names_known;
 use super::json::{self, Node, Value};
 
 /// Messages in one batch. Revision 2025-03-26 has batches; honest ones hold a handful.
@@ -95,6 +96,8 @@ pub struct Flawed {
     pub asks: Option<Id>,
     /// The id of the request that it would answer, where it is no request and has one.
     pub answers: Option<Id>,
+    /// Whether it names a method that a revision of the protocol has.
+    pub is_of_known: bool,
 }
 
 /// Why a message is refused for its form.
@@ -133,6 +136,9 @@ pub enum Flaw {
     /// A list of tools one of which has no name.
     #[error("a list of tools is an array, and each tool has a name")]
     Tools,
+    /// An agent's card whose skills have no id, or that of the card itself.
+    #[error("an agent's card has a list of skills, each with an id of its own")]
+    Card,
     /// An empty batch.
     #[error("a batch holds a message at least")]
     EmptyBatch,
@@ -148,7 +154,14 @@ impl<'a> Frame<'a> {
     /// When it is not JSON, or a batch is empty or too long. What is wrong with one message of
     /// a batch is told in its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Flaw> {
-        let node = json::parse(bytes)?;
+        Self::of(json::parse(bytes)?)
+    }
+
+    /// Takes a document that was read.
+    ///
+    /// # Errors
+    /// When a batch is empty or too long.
+    pub(super) fn of(node: Node<'a>) -> Result<Self, Flaw> {
         let Value::List(items) = node.value else {
             return Ok(Self {
                 is_batch: false,
@@ -184,10 +197,12 @@ impl<'a> Message<'a> {
                     Some(_) => (id, None),
                     None => (None, id),
                 };
+                let is_of_known = names_known(&node, |text| known(text).is_some());
                 Err(Flawed {
                     flaw,
                     asks,
                     answers,
+                    is_of_known,
                 })
             }
         }
@@ -268,6 +283,7 @@ impl<'a> Message<'a> {
             flaw,
             asks,
             answers: None,
+            is_of_known: true,
         }
     }
 }
@@ -344,9 +360,15 @@ impl<'a> Method<'a> {
             return Err(Flaw::Method);
         };
         Ok(Self {
-            known: METHODS.iter().copied().find(|known| known == text),
+            known: known(text),
             text: text.clone(),
         })
+    }
+
+    /// Whether its answer comes in several results, each under the request's id, until the stream
+    /// that carries them ends.
+    pub fn is_answered_in_parts(method: Option<&str>) -> bool {
+        method.is_some_and(|method| IN_PARTS.contains(&method))
     }
 }
 
@@ -393,6 +415,51 @@ const METHODS: [&str; 31] = [
     "notifications/tasks/status",
     "notifications/tools/list_changed",
 ];
+
+/// The methods by which agents speak to each other (A2A, revisions 0.2 to 1.0), beside those that have
+/// the same name above.
+const AGENT_METHODS: [&str; 26] = [
+    "agent/authenticatedExtendedCard",
+    "agent/getAuthenticatedExtendedCard",
+    "message/send",
+    "message/stream",
+    "tasks/pushNotification/get",
+    "tasks/pushNotification/set",
+    "tasks/pushNotificationConfig/delete",
+    "tasks/pushNotificationConfig/get",
+    "tasks/pushNotificationConfig/list",
+    "tasks/pushNotificationConfig/set",
+    "tasks/resubscribe",
+    "tasks/send",
+    "tasks/sendSubscribe",
+    "CancelTask",
+    "CreateTaskPushNotificationConfig",
+    "DeleteTaskPushNotificationConfig",
+    "GetAgentCard",
+    "GetExtendedAgentCard",
+    "GetTask",
+    "GetTaskPushNotificationConfig",
+    "ListTaskPushNotificationConfig",
+    "ListTaskPushNotificationConfigs",
+    "ListTasks",
+    "SendMessage",
+    "SendStreamingMessage",
+    "SubscribeToTask",
+];
+
+/// Those of them that are answered in parts.
+const IN_PARTS: [&str; 5] = [
+    "message/stream",
+    "tasks/resubscribe",
+    "tasks/sendSubscribe",
+    "SendStreamingMessage",
+    "SubscribeToTask",
+];
+
+fn known(method: &str) -> Option<&'static str> {
+    let mut all = METHODS.iter().chain(&AGENT_METHODS).copied();
+    all.find(|known| *known == method)
+}
 
 fn check_shape(params: Option<&Node<'_>>) -> Result<(), Flaw> {
     match params.map(|node| &node.value) {

@@ -55,6 +55,18 @@ pub fn surfaces<E>(
     })
 }
 
+/// Visits everything in a document that defines something, as [`surfaces`] does in a message.
+pub(super) fn definition<E>(
+    node: &Node<'_>,
+    mut visit: impl FnMut(Surface<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut walk = Walk {
+        path: String::new(),
+        visit: &mut visit,
+    };
+    walk.node(node, &|_| SurfaceKind::Definition)
+}
+
 /// The kind of what stands at a path; none for what is judged elsewhere.
 type KindOf<'a> = &'a dyn Fn(&str) -> Option<SurfaceKind>;
 

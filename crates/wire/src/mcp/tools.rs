@@ -270,7 +270,7 @@ fn is_changed(known: &BTreeMap<String, serde_json::Value>, tool: &Tool) -> bool 
 }
 
 /// A value as another library knows it.
-fn value(node: &Node<'_>) -> serde_json::Value {
+pub(super) fn value(node: &Node<'_>) -> serde_json::Value {
     match &node.value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(is_true) => (*is_true).into(),

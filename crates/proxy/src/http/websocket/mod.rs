@@ -135,7 +135,7 @@ impl Handshake<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.answer(asked, path, key, response);
         }
-        exchange::answer(gate, &asked, (form, &path), response, Came::default()).await
+        exchange::answer(gate, &asked, (form, &path, None), response, Came::default()).await
     }
 
     /// Judges the server's 101, and readies what follows the client's.

@@ -64,7 +64,7 @@ impl Remote {
         &self,
         method: Method,
         path: &PathAndQuery,
-        fields: &HeaderMap,
+        fields: HeaderMap,
     ) -> Result<Call, Refused> {
         let (gate, target) = (self.server.gate(), self.server.target());
         let head = head(method, path, fields);
@@ -172,11 +172,11 @@ fn answer(
     })
 }
 
-fn head(method: Method, path: &PathAndQuery, fields: &HeaderMap) -> request::Parts {
+fn head(method: Method, path: &PathAndQuery, fields: HeaderMap) -> request::Parts {
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = method;
     head.uri = Uri::from(path.clone());
-    head.headers = kept(fields, &REQUEST_FIELDS);
+    head.headers = fields;
     head
 }
 
@@ -189,6 +189,11 @@ fn kept(fields: &HeaderMap, names: &[&'static str]) -> HeaderMap {
         }
     }
     kept
+}
+
+/// The fields of a client's request that go on.
+pub(super) fn client_fields(of: &HeaderMap) -> HeaderMap {
+    kept(of, &REQUEST_FIELDS)
 }
 
 /// The fields of a request of the gate's own, within a session.

@@ -5,8 +5,10 @@
 
 mod exchange;
 mod far;
+mod link;
 mod reply;
 mod sessions;
+mod within;
 
 use std::convert::Infallible;
 use std::io;
@@ -16,7 +18,8 @@ use std::sync::Arc;
 
 use ::http::header::HeaderMap;
 use ::http::uri::PathAndQuery;
-use ::http::{Request, Response};
+use ::http::{Request, Response, request};
+use carboy_wire::mcp::begins_session;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,12 +30,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::talk::Server;
+use super::talk::{Server, Talk};
 use crate::limits::{
     CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, POOL_SWEEP_INTERVAL,
 };
 use reply::Reply;
-use sessions::Sessions;
+use sessions::{Key, Sessions};
+
+pub(crate) use within::{Exchange, Said, Within, may_speak};
 
 /// Where a server is, and what it is told beside what the client says.
 pub struct Remote {
@@ -48,7 +53,26 @@ pub struct Remote {
 struct Front {
     remote: Remote,
     sessions: Mutex<Sessions>,
-    address: SocketAddr,
+    /// Whether only answers to what is posted are heard: then a server of the older transport answers
+    /// where nobody listens.
+    hears_posts_only: bool,
+}
+
+impl Front {
+    /// The connection that a request belongs to.
+    fn talk_of(&self, head: &request::Parts, bytes: &[u8]) -> Arc<Talk> {
+        let mut sessions = self.sessions.lock();
+        let path = head.uri.path_and_query().map(PathAndQuery::as_str);
+        if let Some(key) = Key::of(head) {
+            sessions.of_session(key)
+        } else if let Some(talk) = path.and_then(|path| sessions.of_endpoint(path)) {
+            talk
+        } else if begins_session(bytes) {
+            sessions.begin()
+        } else {
+            sessions.without()
+        }
+    }
 }
 
 /// Serves clients of one remote server until `shutdown` ends; then they may finish for a short while.
@@ -66,7 +90,7 @@ pub async fn serve_remote(
     let front = Arc::new(Front {
         sessions: Mutex::new(Sessions::new(&remote.server)),
         remote,
-        address,
+        hears_posts_only: false,
     });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -85,7 +109,7 @@ pub async fn serve_remote(
             (Ok((stream, _)), Ok(place)) => {
                 let front = Arc::clone(&front);
                 connections.spawn(async move {
-                    serve_client(front, stream).await;
+                    serve_client(front, address, stream).await;
                     drop(place);
                 });
             }
@@ -110,11 +134,11 @@ pub async fn serve_remote(
 /// The pause after a failed accept: with no descriptors left, trying at once would spin.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-async fn serve_client(front: Arc<Front>, stream: TcpStream) {
+async fn serve_client(front: Arc<Front>, address: SocketAddr, stream: TcpStream) {
     // Messages are small, and each waits for the one before.
     let _ = stream.set_nodelay(true);
     let serving = Arc::clone(&front);
-    let service = service_fn(move |request| answer(Arc::clone(&serving), request));
+    let service = service_fn(move |request| answer(Arc::clone(&serving), address, request));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -136,7 +160,8 @@ async fn serve_client(front: Arc<Front>, stream: TcpStream) {
 
 async fn answer(
     front: Arc<Front>,
+    address: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
-    Ok(Box::pin(exchange::exchange(&front, request)).await)
+    Ok(Box::pin(exchange::exchange(&front, address, request)).await)
 }

@@ -16,7 +16,7 @@ pub(super) enum Reply {
     /// All of it.
     Whole(Option<Bytes>),
     /// Events as they come.
-    Events(mpsc::Receiver<Bytes>),
+    Events(mpsc::Receiver<Result<Bytes, hyper::Error>>),
     /// Other content, judged on its way.
     Other(Box<Body>),
 }
@@ -60,7 +60,11 @@ impl HttpBody for Reply {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Events(events) => events
                 .poll_recv(cx)
-                .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+                // What broke off ends here: the client asks for the rest.
+                .map(|next| {
+                    next.and_then(Result::ok)
+                        .map(|bytes| Ok(Frame::data(bytes)))
+                }),
             Self::Other(body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
