@@ -2,7 +2,6 @@
 //! agent's message.
 
 use super::Inspection;
-use super::content::is_sure_when_joined;
 use crate::crossing::{SurfaceKind, Time};
 
 /// What is kept of a block at either end. Longer than a passage with what it is about.
@@ -98,7 +97,7 @@ impl Inspection {
                 let scanned = self.scan_into(kind, &course.bytes, &mut found);
                 self.settle_scan(scanned, kind);
                 found.retain(|own| {
-                    is_sure_when_joined(own)
+                    own.is_sure_when_joined()
                         && course.is_cut(own.offset, own.len)
                         && !self.docket.has(own.rule.id, kind)
                 });
