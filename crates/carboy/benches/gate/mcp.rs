@@ -19,7 +19,7 @@ const POLICY: &str = "\
 version: 1
 mode: strict
 tools:
-  limits: {calls_per_minute: 1000000000, tool_calls_per_minute: 1000000000, arguments_per_minute: 1TiB, repeats: 1000000000}
+  limits: {calls_per_minute: 1000000000, tool_calls_per_minute: 1000000000, arguments_per_minute: off, repeats: 1000000000}
 ";
 
 pub(crate) fn mcp(table: &mut Table) -> Result<()> {
