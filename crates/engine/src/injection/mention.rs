@@ -99,13 +99,33 @@ fn is_within_sentence(before: &[u8]) -> bool {
     let sentence = lower.rsplit(is_mark).next().unwrap_or_default();
     let words = sentence.rsplit(u8::is_ascii_whitespace);
     let mut words = words.filter(|word| !word.is_empty()).take(REPORT_WORDS);
-    words.any(|word| is_told_of(Some(word)))
+    words.any(is_told_of)
 }
 
-/// Whether the word before an imperative makes it a report of one: `told to ignore`.
-pub(super) fn is_told_of(word: Option<&[u8]>) -> bool {
+/// Whether the words before an imperative make it a report of one: `told to ignore`, `the linter will
+/// ignore`. What the agent will do is an order.
+pub(super) fn is_told_at(text: &[u8], at: usize) -> bool {
+    const AGENTS: [&[u8]; 8] = [
+        b"you",
+        b"ai",
+        b"assistant",
+        b"agent",
+        b"model",
+        b"bot",
+        b"chatbot",
+        b"llm",
+    ];
+    let Some(before) = text::word_before(text, at) else {
+        return false;
+    };
+    let is_will = &text[before.clone()] == b"will";
+    let who = text::word_before(text, before.start).filter(|_| is_will);
+    is_told_of(&text[before]) || who.is_some_and(|who| !AGENTS.contains(&&text[who]))
+}
+
+fn is_told_of(word: &[u8]) -> bool {
     const WORDS: &str = "to can could should would may might does did that which who they it he she we \
         not never or user users model models parser compiler people attacker attackers don't cannot";
 
-    word.is_some_and(|word| WORDS.split(' ').any(|own| own.as_bytes() == word))
+    WORDS.split(' ').any(|own| own.as_bytes() == word)
 }

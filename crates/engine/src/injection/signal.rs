@@ -3,7 +3,6 @@
 use super::MODEL;
 use super::lexicon::{Concepts, Found, Span};
 use super::mention;
-use super::text;
 
 /// One or a few concepts near each other, and what that is worth.
 pub(super) struct Signal {
@@ -86,11 +85,10 @@ impl Signals {
             }
             self.find(signal, found);
             for span in &self.spans {
-                let before = text::word_before(text, span.start as usize);
                 self.seen.push(Seen {
                     span: *span,
                     signal: index as u16,
-                    weight: if mention::is_told_of(before) {
+                    weight: if mention::is_told_at(text, span.start as usize) {
                         signal.headless
                     } else {
                         signal.weight

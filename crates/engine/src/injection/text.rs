@@ -1,5 +1,7 @@
 //! Text as the model reads it: in lower case, each byte where it was.
 
+use std::ops::Range;
+
 use super::letter;
 
 /// Writes the lower case of `bytes` over `lower`. A letter whose lower case has another length keeps
@@ -173,9 +175,9 @@ pub(super) fn is_end(text: &[u8], c: char, end: usize) -> bool {
     }
 }
 
-/// The word that ends just before a place, past white space; none where an empty line, a mark or a
-/// script without spaces stands there.
-pub(super) fn word_before(text: &[u8], at: usize) -> Option<&[u8]> {
+/// Where the word is that ends just before a place, past white space; none where an empty line, a mark
+/// or a script without spaces stands there.
+pub(super) fn word_before(text: &[u8], at: usize) -> Option<Range<usize>> {
     let before = text[..at].trim_ascii_end();
     let breaks = text[before.len()..at].iter().filter(|byte| **byte == b'\n');
     if breaks.count() > 1 {
@@ -183,5 +185,5 @@ pub(super) fn word_before(text: &[u8], at: usize) -> Option<&[u8]> {
     }
     let is_part = |byte: &u8| is_plain_letter(*byte) || *byte == b'\'';
     let count = before.iter().rev().take_while(|byte| is_part(byte)).count();
-    (count > 0).then(|| &before[before.len() - count..])
+    (count > 0).then(|| before.len() - count..before.len())
 }
