@@ -115,11 +115,13 @@ pub(crate) fn settle(hits: &mut Vec<Hit>) {
     if !hits.iter().any(is_own) {
         return;
     }
+    // What counts on some surfaces alone may not be reported of this one: it says nothing here.
     let (own, mut others): (Vec<Hit>, Vec<Hit>) = hits.drain(..).partition(is_own);
     for own in own {
         let mut is_said = false;
         let saying = others.iter_mut().filter(|other| {
             other.rule.class == Class::Injection
+                && other.rule.seen_in.is_empty()
                 && other.severity >= own.severity
                 && other.range.start < own.range.end
                 && own.range.start < other.range.end

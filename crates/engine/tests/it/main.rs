@@ -11,6 +11,7 @@ mod files;
 mod host;
 mod known;
 mod message;
+mod own_words;
 mod policy;
 mod prose;
 #[path = "../../../../cases/reader.rs"]
