@@ -2,21 +2,10 @@
 
 use std::sync::Arc;
 
-use carboy_engine::{Class, Decision, Direction, Engine, FileScanner, Probe};
+use carboy_engine::{Class, Decision, Engine, FileScanner, Probe};
 
+use crate::prose::refusing;
 use crate::reader::{Case, all};
-
-/// The rules that would refuse a text on its way to the agent.
-fn refusing(probe: &Probe, text: &str) -> Vec<&'static str> {
-    let seen = probe.scan(Direction::Inbound, text.as_bytes());
-    let seen = seen
-        .expect("the work budget covers a short text")
-        .into_iter();
-    let is_refused = |severity: &str| matches!(severity, "high" | "critical");
-    let rules =
-        seen.filter(|(rule, severity, ..)| Probe::is_injection(rule) && is_refused(severity));
-    rules.map(|(rule, ..)| rule).collect()
-}
 
 /// As a person reads it, and as a program does.
 fn told(message: &str, rule: &str, remedy: &str) -> [String; 2] {

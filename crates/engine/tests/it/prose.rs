@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 }
 
 /// The injection rules that would refuse a text on its way in.
-fn refusing(probe: &Probe, text: &str) -> Vec<&'static str> {
+pub(crate) fn refusing(probe: &Probe, text: &str) -> Vec<&'static str> {
     let seen = probe.scan(Direction::Inbound, text.as_bytes());
     let seen = seen.expect("the work budget covers it").into_iter();
     let refuses = |rule: &str, severity: &str| {
@@ -67,6 +67,7 @@ fn enough_attacks_are_refused() {
         ("attack-hijack.jsonl", 68),
         ("attack-user.jsonl", 52),
         ("attack-translated.jsonl", 75),
+        ("attack-indirect.jsonl", 60),
     ] {
         let texts = prompts(name);
         let refused = texts
