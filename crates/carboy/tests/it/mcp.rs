@@ -152,8 +152,11 @@ fn text(answer: &Value) -> &str {
     text.unwrap_or_else(|| panic!("{answer}"))
 }
 
+/// Why an answer is a refusal: an error, or, of a call that no list allows, a result that says so.
 fn reason(answer: &Value) -> &str {
-    answer["error"]["data"]["reason"].as_str().unwrap_or("none")
+    let error = answer["error"]["data"]["reason"].as_str();
+    let result = answer["result"]["_meta"]["carboy/refusal"]["reason"].as_str();
+    error.or(result).unwrap_or("none")
 }
 
 #[test]
