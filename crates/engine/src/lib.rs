@@ -47,7 +47,7 @@ pub use policy::{
 pub use rules::{Origin, Rule, RuleDirection};
 #[doc(hidden)]
 pub use scan::Probe;
-pub use scan::{BudgetSpent, EventForm, FileFinding, FileScan, FileScanner};
+pub use scan::{BudgetSpent, EventForm, FileFinding, FileScan, FileScanner, decode};
 pub use session::Session;
 pub use verdict::{
     Decision, Digest, Fault, Objection, PLEA_BYTES_MAX, Permit, Plea, Reason, Refusal, Retry,

@@ -15,6 +15,15 @@ pub(crate) type Place = u64;
 /// The place of what is no JSON.
 pub(crate) const WHOLE: Place = 0;
 
+/// The place of a path, whose parts a slash begins; a number is one in a list.
+pub(crate) fn place_of(path: &str) -> Place {
+    let is_index = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    path.split('/').fold(SEED, |place, part| {
+        let part = if is_index(part) { "" } else { part };
+        mix(mix(place, part.as_bytes()), b"/")
+    })
+}
+
 /// The strings of one document, or of several one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Strings {

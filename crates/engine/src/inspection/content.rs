@@ -256,11 +256,10 @@ impl Inspection {
             CrossingKind::TcpConnection | CrossingKind::TcpResponse | CrossingKind::Tunnel => {
                 SurfaceKind::Stream
             }
-            CrossingKind::DnsQuery
-            | CrossingKind::HttpRequest
-            | CrossingKind::HttpResponse
-            | CrossingKind::McpRequest
-            | CrossingKind::McpResponse => SurfaceKind::Body,
+            CrossingKind::DnsQuery | CrossingKind::HttpRequest | CrossingKind::HttpResponse => {
+                SurfaceKind::Body
+            }
+            CrossingKind::McpRequest | CrossingKind::McpResponse => SurfaceKind::Message,
             CrossingKind::WsMessage | CrossingKind::WsReply => SurfaceKind::WsMessage,
         }
     }

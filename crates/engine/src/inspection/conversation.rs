@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
-use crate::strings::{Place, Strings, WHOLE};
+use crate::strings::{Place, Strings, WHOLE, place_of};
 
 /// What is kept of each place: longer than a credential, and than a passage with what it is about.
 pub(super) const TAIL_BYTES: usize = 2048;
@@ -181,10 +181,28 @@ impl Said {
         });
     }
 
+    /// A string of a message that was read already, and its path there.
+    pub(super) fn add_at(&mut self, path: &str, text: &[u8]) {
+        let place = place_of(path);
+        let known = self.places.iter().rposition(|part| part.place == place);
+        let index = match known {
+            Some(index) => index,
+            None if self.places.len() < PLACES_MAX => {
+                self.places.push(Part {
+                    place,
+                    ..Part::default()
+                });
+                self.places.len() - 1
+            }
+            None => return,
+        };
+        self.places[index].add(text);
+    }
+
     /// The strings of a document, or the whole of what is none.
     fn parts(&self) -> impl Iterator<Item = &Part> {
         debug_assert_eq!(self.whole.place, WHOLE);
-        match self.strings.is_whole() {
+        match self.strings.is_whole() || self.whole.head.is_empty() {
             true => self.places.iter(),
             false => std::slice::from_ref(&self.whole).iter(),
         }
@@ -304,6 +322,26 @@ mod tests {
         ];
         for (messages, expect) in cases {
             assert_eq!(joins(messages, "ignore"), *expect, "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn text_of_messages_that_were_read_is_joined_by_path() {
+        let said = |path: &str, text: &str| {
+            let mut said = Said::default();
+            said.add_at(path, text.as_bytes());
+            said
+        };
+        for (first, second, expect) in [
+            ("/result/text", "/result/text", true),
+            ("/result/parts/0/text", "/result/parts/17/text", true),
+            ("/result/text", "/result/title", false),
+        ] {
+            let mut memory = Memory::default();
+            memory.keep(&said(first, "ig"));
+            let seam = memory.join(&said(second, "nore"));
+            let joined = memchr::memmem::find(&seam.bytes, b"ignore").is_some();
+            assert_eq!(joined, expect, "{first} {second}");
         }
     }
 

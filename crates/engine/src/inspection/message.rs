@@ -28,6 +28,11 @@ impl Inspection {
             self.texts.add(next.bytes);
         }
         self.scan(next.kind, next.name, next.bytes, now);
+        if next.kind != SurfaceKind::Definition
+            && let Some((_, said)) = &mut self.conversation
+        {
+            said.add_at(next.name, next.bytes);
+        }
         if self.kind.direction() == Direction::Inbound {
             match next.kind {
                 SurfaceKind::Definition => self.note_definition(next.name, next.bytes),

@@ -131,8 +131,9 @@ impl Inflate {
     }
 }
 
-/// Undoes the codings of whole content; none where it cannot be read, or is more than `bytes_max`.
-pub(crate) fn decode(content_encoding: &str, content: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+/// Undoes the codings of whole content, as `content-encoding` lists them (RFC 9110, section 8.4); none
+/// where it cannot be read, or is more than `bytes_max`.
+pub fn decode(content_encoding: &str, content: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let Some(mut inflate) = Inflate::new(content_encoding).ok()? else {
         return Some(content.to_vec());
     };

@@ -22,7 +22,7 @@ pub use budget::BudgetSpent;
 pub(crate) use events::Event;
 pub use events::EventForm;
 pub use file::{FileFinding, FileScan, FileScanner};
-pub(crate) use inflate::decode;
+pub use inflate::decode;
 pub(crate) use party::Parties;
 pub use probe::Probe;
 #[allow(unused_imports)]

@@ -193,7 +193,12 @@ fn respelt(kind: SurfaceKind, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
             bytes.contains(&b'.').then_some(("joined", joined))
         }
         // A form's space is a plus (URL standard, section 5.1).
-        SurfaceKind::Url | SurfaceKind::Query | SurfaceKind::Body
+        SurfaceKind::Url
+        | SurfaceKind::Query
+        | SurfaceKind::Body
+        | SurfaceKind::Argument
+        | SurfaceKind::Message
+        | SurfaceKind::Definition
             if bytes.contains(&b'+') && !bytes.iter().any(u8::is_ascii_whitespace) =>
         {
             let spaced = bytes

@@ -147,9 +147,22 @@ impl Ask {
                 Err(fault) => return Err(self.pass.fail(fault)),
             },
             Some((body, state)) => match whole::take(gate, &mut self, body, &state).await? {
-                Ready::Goes(Taken::Whole(content), exchange) => (content, None, exchange),
-                Ready::Goes(Taken::Streamed(begun, body), _) => {
-                    (Body::default(), Some((begun, body, state)), None)
+                Ready::Goes(taken, exchange) => {
+                    // A body that says nothing does not make its answer another.
+                    let exchange = match exchange {
+                        Some(exchange) => Ok(Some(exchange)),
+                        None => Exchange::listen(gate, &mut self.head, &self.target),
+                    };
+                    let exchange = match exchange {
+                        Ok(exchange) => exchange,
+                        Err(fault) => return Err(self.pass.fail(fault)),
+                    };
+                    match taken {
+                        Taken::Whole(content) => (content, None, exchange),
+                        Taken::Streamed(begun, body) => {
+                            (Body::default(), Some((begun, body, state)), exchange)
+                        }
+                    }
                 }
                 Ready::Answered(response) => return Ok(response),
             },

@@ -2,6 +2,7 @@
 //! replaced or cut out can be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
@@ -12,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use carboy_engine::{Fault, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
+use carboy_wire::mcp::{LINE_BYTES_MAX, may_begin_messages};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
@@ -20,8 +22,8 @@ use super::ConnectionState;
 use super::body::Body;
 use super::exchange::Ask;
 use crate::gate::{Gate, Pass, Refused};
-use crate::limits::{BODY_HOLD_BYTES_MAX, REWRITE_PAUSE};
-use crate::mcp::{Exchange, Said, may_speak};
+use crate::limits::{BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, REWRITE_PAUSE};
+use crate::mcp::{Exchange, Said, Speaks, may_speak};
 
 /// A body, for the rest of its way.
 pub(super) enum Taken {
@@ -52,11 +54,18 @@ pub(super) async fn take(
     state: &Arc<ConnectionState>,
 ) -> Result<Ready, Refused> {
     let Ask { head, target, pass } = ask;
-    let speaks = may_speak(head) && !head.headers.contains_key(CONTENT_ENCODING);
-    if !(speaks || pass.redacts()) || !may_rewrite(&head.headers, &body, pass) {
-        return Ok(Ready::Goes(Taken::Streamed(Bytes::new(), body), None));
-    }
-    let mut gathered = match gather(body).await {
+    let speaks = may_speak(head);
+    let room = Room::of(speaks, pass.redacts(), &head.headers);
+    let Some(room) = room.filter(|room| may_rewrite(&head.headers, &body, pass, room.bytes_max))
+    else {
+        return match speaks {
+            Some(Speaks::Surely) => Err(pass.end_with(not_whole())),
+            Some(Speaks::ByContent) | None => {
+                Ok(Ready::Goes(Taken::Streamed(Bytes::new(), body), None))
+            }
+        };
+    };
+    let mut gathered = match gather(body, room).await {
         Ok(gathered) => gathered,
         Err(_) => {
             let fault = state.violation().map_or(Fault::Dropped, Fault::from);
@@ -64,7 +73,10 @@ pub(super) async fn take(
         }
     };
     let mut exchange = None;
-    if speaks && gathered.rest.is_none() {
+    if speaks == Some(Speaks::Surely) && gathered.rest.is_some() {
+        return Err(pass.end_with(not_whole()));
+    }
+    if speaks.is_some() && gathered.rest.is_none() {
         let said = Exchange::begin(gate, head, target, gathered.content);
         gathered.content = match Box::pin(said).await {
             Err(fault) => return Err(pass.end_with(fault)),
@@ -97,7 +109,7 @@ pub(super) async fn take_answer(
     if !(pass.redacts() || pass.restores())
         || is_part
         || is_media(&head.headers)
-        || !may_rewrite(&head.headers, &body, pass)
+        || !may_rewrite(&head.headers, &body, pass, BODY_HOLD_BYTES_MAX)
     {
         return Ok(Taken::Streamed(Bytes::new(), body));
     }
@@ -107,7 +119,7 @@ pub(super) async fn take_answer(
             super::body::cause(&error)
         ))
     };
-    match gather(body).await {
+    match gather(body, Room::REWRITE).await {
         Ok(gathered) => settle(&mut head.headers, gathered, pass),
         Err(error) => Err(pass.end_with(fault(error))),
     }
@@ -174,11 +186,11 @@ fn surface(content: &[u8]) -> Surface<'_> {
     }
 }
 
-fn may_rewrite(headers: &HeaderMap, body: &Incoming, pass: &Pass) -> bool {
+fn may_rewrite(headers: &HeaderMap, body: &Incoming, pass: &Pass, bytes_max: usize) -> bool {
     let length = body.size_hint().exact();
     // Events are rewritten one by one as they come.
     let is_endless = length.is_none() && pass.events().is_some();
-    length.is_none_or(|length| length <= BODY_HOLD_BYTES_MAX as u64)
+    length.is_none_or(|length| length <= bytes_max as u64)
         && !is_endless
         // Its lengths would no longer be true.
         && Messages::of(headers).is_none()
@@ -200,11 +212,55 @@ struct Gathered {
     rest: Option<Incoming>,
 }
 
-async fn gather(mut body: Incoming) -> Result<Gathered, hyper::Error> {
+/// How a body is taken in.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes_max: usize,
+    pause: Duration,
+    /// Whether it matters only if it holds messages, which its beginning may rule out.
+    for_messages: bool,
+}
+
+impl Room {
+    /// For what may have to be replaced or cut out in it.
+    const REWRITE: Self = Self {
+        bytes_max: BODY_HOLD_BYTES_MAX,
+        pause: REWRITE_PAUSE,
+        for_messages: false,
+    };
+
+    /// For a request's body; none where it need not be taken in.
+    fn of(speaks: Option<Speaks>, redacts: bool, headers: &HeaderMap) -> Option<Self> {
+        match speaks {
+            Some(Speaks::Surely) => Some(Self {
+                bytes_max: LINE_BYTES_MAX,
+                pause: BODY_IDLE_TIMEOUT,
+                for_messages: false,
+            }),
+            Some(Speaks::ByContent) if !redacts => Some(Self {
+                // What is in a coding shows nothing at its beginning.
+                for_messages: !headers.contains_key(CONTENT_ENCODING),
+                ..Self::REWRITE
+            }),
+            Some(Speaks::ByContent) | None => redacts.then_some(Self::REWRITE),
+        }
+    }
+}
+
+/// A request that says it holds messages, and from which they cannot be read.
+fn not_whole() -> Fault {
+    Fault::Unsupported(format!(
+        "a message of the model context protocol that does not come whole, or of more than {} MiB",
+        LINE_BYTES_MAX >> 20
+    ))
+}
+
+async fn gather(mut body: Incoming, room: Room) -> Result<Gathered, hyper::Error> {
     let (mut content, mut trailers) = (BytesMut::new(), None);
     let mut is_whole = false;
-    while content.len() <= BODY_HOLD_BYTES_MAX {
-        match timeout(REWRITE_PAUSE, body.frame()).await {
+    let is_other = |content: &[u8]| room.for_messages && may_begin_messages(content) == Some(false);
+    while content.len() <= room.bytes_max && !is_other(&content) {
+        match timeout(room.pause, body.frame()).await {
             Err(_) if trailers.is_none() => break,
             Err(_) | Ok(None) => {
                 is_whole = true;

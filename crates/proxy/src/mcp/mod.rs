@@ -5,11 +5,15 @@
 
 mod http;
 mod pipes;
+mod server;
+mod server_name;
 mod shelf;
 mod talk;
 
-pub(crate) use http::{Exchange, Said, Within, may_speak};
+pub(crate) use http::{Exchange, Opening, Said, Speaks, Within, may_speak};
 pub use http::{Remote, serve_remote};
 pub use pipes::serve_pipes;
+pub use server::Server;
+pub use server_name::ServerName;
 pub use shelf::{Shelf, ShelfError, kept_servers};
-pub use talk::{Server, ServerName, Talk};
+pub use talk::Talk;

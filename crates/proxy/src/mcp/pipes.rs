@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::talk::{Heard, Judged, Talk};
+use super::talk::{Carried, Judged, Talk};
 use crate::limits::{MCP_END_TIMEOUT, MCP_QUEUE_MESSAGES, MCP_READ_BYTES};
 
 type Sender = mpsc::Sender<Vec<u8>>;
@@ -116,7 +116,7 @@ where
     let mut source = Source::new(from);
     while let Some(line) = source.next_line().await? {
         let judged = match line {
-            Line::Message(bytes) => talk.server_says(&bytes, Heard::Once),
+            Line::Message(bytes) => talk.server_says(&bytes, Carried::PLAINLY),
             Line::Long => {
                 send(&to_client, talk.unreadable_from_server(&too_long())).await?;
                 continue;

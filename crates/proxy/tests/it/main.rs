@@ -23,7 +23,9 @@ mod identity;
 mod intercept;
 mod limits;
 mod mcp;
+mod mcp_elsewhere;
 mod mcp_http;
+mod mcp_places;
 mod mcp_within;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]

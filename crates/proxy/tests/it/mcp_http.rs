@@ -46,6 +46,11 @@ impl Far {
         self.will_say("200 OK\r\ncontent-type: text/event-stream", events);
     }
 
+    /// Says none of what was not asked for.
+    pub fn forget(&self) {
+        self.answers.lock().clear();
+    }
+
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock())
     }
@@ -65,7 +70,7 @@ impl Far {
 }
 
 /// A head and as much of a body as it says.
-async fn read_message(stream: &mut TcpStream) -> String {
+pub async fn read_message(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -1,22 +1,28 @@
 //! The model context protocol, and what agents say to each other, within plain HTTP by the forward proxy.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::mcp_http::{Far, HIDDEN, TOKEN, body, call, reason, result};
 use crate::support::{OPEN, Stand, status};
 
-struct Scene {
-    stand: Stand,
-    far: Arc<Far>,
-    port: u16,
+pub struct Scene {
+    pub stand: Stand,
+    pub far: Arc<Far>,
+    pub port: u16,
 }
 
 impl Scene {
     async fn open() -> Self {
-        let stand = Stand::open(OPEN).await;
+        Self::with(Stand::open(OPEN).await).await
+    }
+
+    pub async fn with(stand: Stand) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = upstream.local_addr().unwrap().port();
         let far = Arc::<Far>::default();
@@ -24,7 +30,7 @@ impl Scene {
         Self { stand, far, port }
     }
 
-    async fn ask(&self, line: &str, fields: &str, content: &str) -> String {
+    pub async fn ask(&self, line: &str, fields: &str, content: &str) -> String {
         let (method, path) = line.split_once(' ').unwrap();
         let (port, length) = (self.port, content.len());
         self.stand
@@ -35,7 +41,7 @@ impl Scene {
             .await
     }
 
-    async fn post(&self, message: &Value) -> String {
+    pub async fn post(&self, message: &Value) -> String {
         self.post_in("", message).await
     }
 
@@ -44,7 +50,7 @@ impl Scene {
         self.ask("POST /mcp", &fields, &message.to_string()).await
     }
 
-    async fn list(&self, description: &str) -> String {
+    pub async fn list(&self, description: &str) -> String {
         let tools = json!({"tools": [{"name": "add", "description": description}]});
         self.far
             .will_answer(&json!({"jsonrpc": "2.0", "id": 1, "result": tools}));
@@ -115,18 +121,69 @@ async fn a_tool_that_was_not_listed_is_asked_for_as_the_client_asks() {
     assert_eq!(scene.far.asked().len(), 1, "only the list");
 }
 
-/// The transport before streamable HTTP answers on another stream: calls must pass all the same.
+/// A server that accepts a request and answers it nowhere lists no tool.
 #[tokio::test]
-async fn a_server_that_answers_elsewhere_is_not_waited_for() {
+async fn a_server_that_answers_nowhere_is_called_for_nothing() {
     let scene = Scene::open().await;
-    scene.far.will_say("202 Accepted", "");
-    scene.far.will_say("202 Accepted", "");
-    let heard = scene.post(&call(1, json!({"a": 1}))).await;
-    assert_eq!(status(&heard), 202, "{heard}");
-    let asked = scene.far.asked();
-    assert!(asked.last().unwrap().contains("tools/call"), "{asked:?}");
-    let refused = body(&scene.post(&call(2, json!({"text": TOKEN.concat()}))).await);
-    assert_eq!(reason(&refused), "secret");
+    for id in 1..=2 {
+        scene.far.will_say("202 Accepted", "");
+        let heard = body(&scene.post(&call(id, json!({"a": 1}))).await);
+        let told = &heard["result"]["_meta"]["carboy/refusal"]["reason"];
+        assert_eq!((told, &heard["id"]), (&json!("tool_unlisted"), &json!(id)));
+        let asked = scene.far.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked[0].contains("tools/list"), "{asked:?}");
+    }
+}
+
+/// What a server takes for a message, whatever it is said to be, is one.
+#[tokio::test]
+async fn a_call_is_judged_however_it_is_sent() {
+    let scene = Scene::open().await;
+    let content = call(1, json!({"a": 1})).to_string();
+    let gzip = {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(content.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let other = b"{\"any\":1}".to_vec();
+    let marked = "mcp-session-id: s\r\n";
+    let cases: [(&str, &[u8], Option<&str>); 7] = [
+        (
+            "content-type: text/plain\r\n",
+            content.as_bytes(),
+            Some("tool_unlisted"),
+        ),
+        ("", content.as_bytes(), Some("tool_unlisted")),
+        ("content-encoding: gzip\r\n", &gzip, Some("unsupported")),
+        (
+            "content-encoding: gzip\r\nmcp-session-id: s\r\n",
+            &gzip,
+            Some("unsupported"),
+        ),
+        (marked, &other, Some("malformed")),
+        ("content-type: text/plain\r\n", &other, None),
+        ("content-encoding: gzip\r\n", &gzip[..10], Some("opaque")),
+    ];
+    for (fields, content, reason) in cases {
+        // To a list, if it is asked for, and to what passes.
+        scene.far.will_say("202 Accepted", "");
+        let (port, length) = (scene.port, content.len());
+        let mut request = format!(
+            "POST http://up.example:{port}/mcp HTTP/1.1\r\nhost: up.example:{port}\r\n\
+             connection: close\r\n{fields}content-length: {length}\r\n\r\n"
+        )
+        .into_bytes();
+        request.extend_from_slice(content);
+        let heard = scene.stand.ask(request).await;
+        match reason {
+            Some(reason) => assert!(heard.contains(&format!("\"{reason}\"")), "{fields}{heard}"),
+            None => assert_eq!(status(&heard), 202, "{fields}{heard}"),
+        }
+        let asked = scene.far.asked();
+        assert!(!asked.concat().contains("tools/call"), "{fields}{asked:?}");
+        scene.far.forget();
+    }
 }
 
 #[tokio::test]
@@ -212,6 +269,23 @@ async fn an_agents_card_may_not_change_unseen() {
             ),
         }
     }
+    // Clients read it whatever it is said to be, and however its path is spelt.
+    let other = card("Adds numbers, for ann.", "BBBB").to_string();
+    for (line, fields, content) in [
+        (path, "", ""),
+        ("GET /.well-known/agent%2dcard.json", "", ""),
+        (path, "content-type: text/plain\r\n", "any"),
+    ] {
+        scene
+            .far
+            .will_say("200 OK\r\ncontent-type: text/plain", &other);
+        let heard = scene.ask(line, fields, content).await;
+        assert!(heard.contains("carboy-reason: tool_changed"), "{heard}");
+    }
+    scene
+        .far
+        .will_say("200 OK\r\ncontent-type: text/html", "<p>nothing here");
+    assert_eq!(status(&scene.ask(path, "", "").await), 200);
     let done = scene.stand.finish().await;
     assert_eq!(done.receipts[1]["protocol"], "a2a-card-signed");
 }

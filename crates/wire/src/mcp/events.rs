@@ -8,6 +8,10 @@ pub const EVENT_BYTES_MAX: usize = super::LINE_BYTES_MAX;
 /// The longest event's id. Servers use a counter or two UUIDs.
 const ID_BYTES_MAX: usize = 1024;
 
+/// The longest wait before connecting again that is passed on, in milliseconds: a day. A longer one is
+/// no time, and its digits could be anything.
+const RETRY_MAX: u64 = 24 * 60 * 60 * 1000;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -111,7 +115,7 @@ impl Events {
             b"event" => self.event.name = text(),
             b"id" if value.len() <= ID_BYTES_MAX && !value.contains(&0) => self.event.id = text(),
             b"retry" if value.iter().all(u8::is_ascii_digit) => {
-                self.event.retry = text().parse().ok()
+                self.event.retry = text().parse().ok().filter(|wait| *wait <= RETRY_MAX);
             }
             _ => {}
         }
@@ -193,6 +197,20 @@ mod tests {
         }
         let bytes: Vec<u8> = expected.iter().flat_map(Event::to_bytes).collect();
         assert_eq!(events(&[&bytes]), expected);
+    }
+
+    #[test]
+    fn a_wait_is_a_time() {
+        for (text, retry) in [
+            ("50", Some(50)),
+            ("86400000", Some(86_400_000)),
+            ("86400001", None),
+            ("4111111111111111", None),
+            ("-1", None),
+        ] {
+            let found = events(&[format!("retry: {text}\n\n").as_bytes()]);
+            assert_eq!(found[0].retry, retry, "{text}");
+        }
     }
 
     #[test]

@@ -14,11 +14,8 @@ const CALLS: [&[u8]; 2] = [b"tools/call", b"tools\\/call"];
 /// refused.
 pub fn holds_messages(bytes: &[u8]) -> bool {
     let has = |part: &[u8]| memchr::memmem::find(bytes, part).is_some();
-    // Some servers take a byte order mark off before they read.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let starts = text.iter().find(|byte| !byte.is_ascii_whitespace());
     // A name may be spelt in escapes.
-    if !matches!(starts, Some(b'{' | b'[')) || !(has(MARK) || has(b"\\u")) {
+    if may_begin_messages(bytes) != Some(true) || !(has(MARK) || has(b"\\u")) {
         return false;
     }
     let frame = match json::parse(bytes) {
@@ -64,7 +61,49 @@ fn requests(bytes: &[u8], is_meant: impl Fn(Option<&'static str>) -> bool) -> bo
 /// Whether a path is that of an agent's card (A2A, section "Agent Discovery"; before revision 0.3
 /// `agent.json`).
 pub fn is_card_path(path: &str) -> bool {
+    let path = plain_path(path);
     path.ends_with("/.well-known/agent-card.json") || path.ends_with("/.well-known/agent.json")
+}
+
+/// A path as most servers take it, however it is spelt: escapes of what needs none are undone (RFC 3986,
+/// section 6.2.2.2), and slashes after another left out.
+pub fn plain_path(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path.chars();
+    while let Some(c) = rest.next() {
+        let undone = match c {
+            '%' => unescaped(rest.as_str()).inspect(|_| {
+                rest.nth(1);
+            }),
+            _ => None,
+        };
+        let c = undone.unwrap_or(c);
+        if c != '/' || !plain.ends_with('/') {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// What the two digits of an escape stand for, if it needs none.
+fn unescaped(digits: &str) -> Option<char> {
+    let digits = digits.get(..2)?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+    let is_plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    is_plain.then_some(char::from(byte))
+}
+
+/// Whether the beginning of a body could be that of messages; none where it only has white space yet.
+pub fn may_begin_messages(bytes: &[u8]) -> Option<bool> {
+    // Some servers take a byte order mark off before they read.
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if MARK.starts_with(bytes) && bytes.len() < MARK.len() {
+        return None;
+    }
+    let text = bytes.strip_prefix(MARK).unwrap_or(bytes);
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    first.map(|byte| matches!(byte, b'{' | b'['))
 }
 
 /// Whether a value is an object that names a known method.
@@ -80,7 +119,7 @@ pub(super) fn names_known(node: &json::Node<'_>, known: impl Fn(&str) -> bool) -
 
 #[cfg(test)]
 mod tests {
-    use super::{asks_something, begins_session, holds_messages, is_card_path};
+    use super::{asks_something, begins_session, holds_messages, is_card_path, may_begin_messages};
 
     #[test]
     fn messages_are_told_by_what_they_are() {
@@ -157,10 +196,31 @@ mod tests {
     }
 
     #[test]
+    fn a_beginning_tells() {
+        let cases: [(&[u8], Option<bool>); 8] = [
+            (b"", None),
+            (b" \r\n", None),
+            (b"\xef\xbb", None),
+            (b"\xef\xbb\xbf{", Some(true)),
+            (b" [", Some(true)),
+            (b"--boundary", Some(false)),
+            (b"a=b", Some(false)),
+            (b"\x1f\x8b", Some(false)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(may_begin_messages(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn cards_are_told_by_their_path() {
         let cases = [
             ("/.well-known/agent-card.json", true),
             ("/agents/a/.well-known/agent.json", true),
+            ("/.well-known/agent%2Dcard%2ejson", true),
+            ("//.well-known//%61gent.json", true),
+            ("/.well-known/agent%2fcard.json", false),
+            ("/.well-known/agent-card.json%", false),
             ("/agent-card.json", false),
             ("/.well-known/agent-card.json/x", false),
         ];

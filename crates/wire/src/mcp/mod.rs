@@ -20,7 +20,9 @@ mod tools;
 pub use answer::{REFUSED, failed_call, list_tools, refused};
 pub use card::Card;
 pub use events::{EVENT_BYTES_MAX, Event, Events, LongEvent};
-pub use glance::{asks_something, begins_session, holds_messages, is_card_path};
+pub use glance::{
+    asks_something, begins_session, holds_messages, is_card_path, may_begin_messages, plain_path,
+};
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
 pub use message::{
     BATCH_MAX, Call, Flaw, Flawed, Frame, ID_BYTES_MAX, Id, Kind, Message, Method, TOOLS_CALL,

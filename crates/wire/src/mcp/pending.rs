@@ -80,13 +80,6 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Forgets some: their answers will not come.
-    pub fn forget(&mut self, is_meant: impl Fn(&T) -> bool) {
-        let waiting = &mut self.waiting;
-        waiting.retain(|_, request| !is_meant(request));
-        self.cancelled.retain(|id| waiting.contains_key(id));
-    }
-
     /// Takes all that wait.
     pub fn drain(&mut self) -> impl Iterator<Item = (Id, T)> + '_ {
         self.cancelled.clear();

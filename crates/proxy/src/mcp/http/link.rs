@@ -18,7 +18,7 @@ use super::far::Answer;
 use super::sessions::Key;
 use crate::http::Flow;
 use crate::limits::{MCP_BODY_TIMEOUT, MCP_QUEUE_MESSAGES};
-use crate::mcp::talk::{Heard, Talk};
+use crate::mcp::talk::{Carried, Heard, Talk};
 
 /// What an answer is heard by: the connection, and the way for what the gate itself says to the server.
 pub(super) struct Link {
@@ -27,6 +27,8 @@ pub(super) struct Link {
     heard: Heard,
     /// Whether the client waits for an answer.
     asks: bool,
+    /// The fields of requests of the gate's own.
+    fields: HeaderMap,
     pub(super) own: mpsc::Sender<Vec<u8>>,
 }
 
@@ -51,26 +53,19 @@ impl Link {
         fields: HeaderMap,
         heard: Heard,
     ) -> Self {
-        let (own, messages) = mpsc::channel(MCP_QUEUE_MESSAGES);
-        let saying = say(Arc::clone(front), Arc::clone(talk), path, fields, messages);
-        tokio::spawn(saying);
         Self {
+            own: speak(front, talk, path, fields.clone()),
             front: Arc::clone(front),
             talk: Arc::clone(talk),
             heard,
             asks: false,
-            own,
+            fields,
         }
     }
 
     /// Says what goes on of the client's messages.
     pub(super) fn sends(&mut self, messages: &[u8]) {
         self.asks = asks_something(messages);
-    }
-
-    /// Whether the client waits for an answer to what went on.
-    pub(super) fn asks(&self) -> bool {
-        self.asks
     }
 
     /// Judges an answer's body. What was refused of the request is answered with it.
@@ -105,7 +100,7 @@ impl Link {
                     return Ok(Words::Other(Flow::Whole(Some(bytes))));
                 }
                 head.headers.remove(header::CONTENT_LENGTH);
-                let judged = self.talk.server_says(&bytes, self.heard);
+                let judged = self.talk.server_says(&bytes, self.carried(""));
                 self.say_all(judged.back).await;
                 let on = joined(judged.on.into_iter().chain(back).collect());
                 Ok(match on {
@@ -128,17 +123,41 @@ impl Link {
                     // The channel has room for as many as one batch has at once.
                     let _ = to.try_send(Ok(event(answer).to_bytes().into()));
                 }
-                tokio::spawn(self.follow(body, to));
+                if !self.asks {
+                    self.talk.has_stream();
+                }
+                tokio::spawn(self.follow(Events::default(), body, to));
                 Ok(Words::Events(events))
             }
             Content::Other => Ok(Words::Other(body.into())),
         }
     }
 
+    /// Judges the events of a stream of which some have come already.
+    pub(super) fn follows(
+        self,
+        begun: Events,
+        body: Incoming,
+    ) -> mpsc::Receiver<Result<Bytes, hyper::Error>> {
+        let (to, events) = mpsc::channel(MCP_QUEUE_MESSAGES);
+        tokio::spawn(self.follow(begun, body, to));
+        events
+    }
+
     /// Judges events as they come, until the server or the client ends.
-    async fn follow(mut self, mut body: Incoming, to: mpsc::Sender<Result<Bytes, hyper::Error>>) {
-        let mut events = Events::default();
+    async fn follow(
+        mut self,
+        mut events: Events,
+        mut body: Incoming,
+        to: mpsc::Sender<Result<Bytes, hyper::Error>>,
+    ) {
         loop {
+            while let Some(event) = events.next_event() {
+                let event = self.judge(event).await;
+                if to.send(Ok(event.to_bytes().into())).await.is_err() {
+                    return;
+                }
+            }
             let frame = tokio::select! {
                 frame = body.frame() => frame,
                 () = to.closed() => return,
@@ -154,31 +173,48 @@ impl Link {
             let Some(data) = frame.data_ref() else {
                 continue;
             };
-            let is_long = events.push(data).is_err();
-            while let Some(event) = events.next_event() {
-                let event = self.judge(event).await;
-                if to.send(Ok(event.to_bytes().into())).await.is_err() {
-                    return;
-                }
-            }
-            if is_long {
-                let what = format!("an event of more than {EVENT_BYTES_MAX} bytes");
-                for answer in self.talk.unreadable_from_server(&what) {
-                    let _ = to.send(Ok(event(answer).to_bytes().into())).await;
-                }
+            if events.push(data).is_err() {
+                self.give_up(events, &to).await;
                 return;
             }
         }
     }
 
-    /// What of an event goes on. One that is dropped still tells its id.
+    /// Ends a stream one of whose events is too long.
+    async fn give_up(
+        &mut self,
+        mut events: Events,
+        to: &mpsc::Sender<Result<Bytes, hyper::Error>>,
+    ) {
+        while let Some(event) = events.next_event() {
+            let event = self.judge(event).await;
+            let _ = to.send(Ok(event.to_bytes().into())).await;
+        }
+        let what = format!("an event of more than {EVENT_BYTES_MAX} bytes");
+        for answer in self.talk.unreadable_from_server(&what) {
+            let _ = to.send(Ok(event(answer).to_bytes().into())).await;
+        }
+    }
+
+    fn carried<'a>(&self, event: &'a str) -> Carried<'a> {
+        Carried {
+            heard: self.heard,
+            event,
+        }
+    }
+
+    /// What of an event goes on. One that is dropped still tells its id, which is judged with it.
     async fn judge(&mut self, mut event: Event) -> Event {
         let data = std::mem::take(&mut event.data);
+        let mut is_id_judged = false;
         match &*event.name {
             _ if data.is_empty() => {}
             "" | "message" => {
-                let judged = self.talk.server_says(&data, self.heard);
+                let carried = self.carried(&event.id);
+                let judged = self.talk.server_says(&data, carried);
                 self.say_all(judged.back).await;
+                // What went on as it came was let pass with its id.
+                is_id_judged = judged.on.as_ref() == Some(&data);
                 event.data = judged.on.unwrap_or_default();
                 event.has_data = !event.data.is_empty();
             }
@@ -186,10 +222,17 @@ impl Link {
                 Some(path) => event.data = path.as_str().into(),
                 None => event.has_data = false,
             },
-            _ => {}
+            // No client of the protocol knows another.
+            _ => event.has_data = false,
         }
         if event.data.is_empty() {
             event.name.clear();
+        }
+        if !is_id_judged && !event.id.is_empty() {
+            let judged = self.talk.server_notes("event-id", event.id.as_bytes());
+            if judged.is_err() {
+                event.id.clear();
+            }
         }
         event
     }
@@ -214,10 +257,21 @@ impl Link {
         if !path.as_str().starts_with('/') {
             return None;
         }
-        let mut sessions = self.front.sessions.lock();
-        self.talk = sessions.begin();
-        let key = Key::Endpoint(path.as_str().into());
-        sessions.keep(key, Arc::clone(&self.talk));
+        self.talk
+            .server_notes("endpoint", path.as_str().as_bytes())
+            .ok()?;
+        {
+            let mut sessions = self.front.sessions.lock();
+            self.talk = sessions.begin();
+            let key = Key::Endpoint(path.as_str().into());
+            sessions.keep(key, Arc::clone(&self.talk));
+        }
+        self.talk.has_stream();
+        // What the gate has to say goes there too.
+        let fields = self.fields.clone();
+        self.own = speak(&self.front, &self.talk, path.clone(), fields);
+        let within = self.front.remote.server.gate().within();
+        within.posts_to(path.as_str(), &self.front);
         Some(path)
     }
 
@@ -227,6 +281,24 @@ impl Link {
             let _ = self.own.send(message).await;
         }
     }
+}
+
+/// A way for what the gate itself has to say to the server at a path.
+fn speak(
+    front: &Arc<Front>,
+    talk: &Arc<Talk>,
+    path: PathAndQuery,
+    fields: HeaderMap,
+) -> mpsc::Sender<Vec<u8>> {
+    let (own, messages) = mpsc::channel(MCP_QUEUE_MESSAGES);
+    tokio::spawn(say(
+        Arc::clone(front),
+        Arc::clone(talk),
+        path,
+        fields,
+        messages,
+    ));
+    own
 }
 
 /// Says to the server what the gate itself has to say, each by a request of its own, whose answers are
@@ -242,16 +314,12 @@ async fn say(
         let remote = &front.remote;
         let sent = async {
             let call = remote.call(Method::POST, &path, fields.clone()).await?;
-            remote.send(call, message.into()).await
+            remote.send(call, message.clone().into()).await
         };
-        match sent.await {
-            Ok(answer) if front.hears_posts_only && answer.head.status == StatusCode::ACCEPTED => {
-                talk.is_answered_elsewhere();
-                listen(&talk, answer).await;
-            }
-            Ok(answer) => listen(&talk, answer).await,
-            Err(_) => {}
+        if let Ok(answer) = sent.await {
+            listen(&talk, answer).await;
         }
+        talk.is_unanswered(&message);
     }
 }
 
@@ -274,7 +342,7 @@ async fn listen(talk: &Talk, mut answer: Answer) {
             Content::Events if events.push(data).is_ok() => {
                 while let Some(event) = events.next_event() {
                     if !event.data.is_empty() {
-                        talk.server_says(&event.data, Heard::Once);
+                        talk.server_says(&event.data, Carried::PLAINLY);
                     }
                 }
             }
@@ -282,7 +350,7 @@ async fn listen(talk: &Talk, mut answer: Answer) {
         }
     }
     if !json.is_empty() {
-        talk.server_says(&json, Heard::Once);
+        talk.server_says(&json, Carried::PLAINLY);
     }
 }
 

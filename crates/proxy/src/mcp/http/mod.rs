@@ -30,14 +30,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::talk::{Server, Talk};
+use super::server::Server;
+use super::talk::Talk;
 use crate::limits::{
     CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, POOL_SWEEP_INTERVAL,
 };
 use reply::Reply;
 use sessions::{Key, Sessions};
 
-pub(crate) use within::{Exchange, Said, Within, may_speak};
+pub(crate) use within::{Exchange, Opening, Said, Speaks, Within, may_speak};
 
 /// Where a server is, and what it is told beside what the client says.
 pub struct Remote {
@@ -53,9 +54,6 @@ pub struct Remote {
 struct Front {
     remote: Remote,
     sessions: Mutex<Sessions>,
-    /// Whether only answers to what is posted are heard: then a server of the older transport answers
-    /// where nobody listens.
-    hears_posts_only: bool,
 }
 
 impl Front {
@@ -90,7 +88,6 @@ pub async fn serve_remote(
     let front = Arc::new(Front {
         sessions: Mutex::new(Sessions::new(&remote.server)),
         remote,
-        hears_posts_only: false,
     });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

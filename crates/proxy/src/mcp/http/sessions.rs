@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ::http::request;
 use lru::LruCache;
 
-use super::super::talk::{Server, Talk};
 use crate::limits::MCP_SESSIONS_MAX;
+use crate::mcp::server::Server;
+use crate::mcp::talk::Talk;
 
 /// The header that names a session.
 pub(super) const SESSION: &str = "mcp-session-id";
