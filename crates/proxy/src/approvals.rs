@@ -106,6 +106,7 @@ impl Approvals {
         };
         let text = serde_json::to_vec(&waiting).map_err(io::Error::from);
         text.and_then(|text| write_whole(&posted.file, &text))
+            .and_then(|()| one_owner(&self.dir, &posted.file))
             .map_err(unasked)?;
         Ok(posted)
     }
@@ -190,6 +191,7 @@ pub fn waiting_calls(state: &Path) -> io::Result<Vec<Waiting>> {
     for entry in entries.take(APPROVALS_READ_MAX) {
         let path = entry?.path();
         if path.extension().is_none_or(|own| own != "json") {
+            sweep(&path);
             continue;
         }
         // It may have been answered just now.
@@ -204,6 +206,17 @@ pub fn waiting_calls(state: &Path) -> io::Result<Vec<Waiting>> {
     Ok(waiting)
 }
 
+/// Takes an answer away whose question is gone: a gate that was killed left it, or it came too late. One
+/// to a question that waits stays.
+fn sweep(path: &Path) {
+    let is_answer = Leave::ALL
+        .iter()
+        .any(|leave| path.extension().is_some_and(|own| own == leave.suffix()));
+    if is_answer && !path.with_extension("json").exists() {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Answers a call that waits. Returns false where none waits under this id, or it was answered already.
 ///
 /// # Errors
@@ -212,8 +225,11 @@ pub fn answer_call(state: &Path, id: &str, leave: Leave) -> io::Result<bool> {
     if !waiting_calls(state)?.iter().any(|own| own.id == id) {
         return Ok(false);
     }
-    let file = dir_of(state).join(format!("{id}.{}", leave.suffix()));
-    match create(&file) {
+    let answer = |leave: Leave| dir_of(state).join(format!("{id}.{}", leave.suffix()));
+    if Leave::ALL.into_iter().any(|leave| answer(leave).exists()) {
+        return Ok(false);
+    }
+    match create(&answer(leave)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
@@ -248,6 +264,15 @@ fn private_dir(dir: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
+}
+
+/// Whoever owns the directory may answer: that must be who asks.
+fn one_owner(dir: &Path, file: &Path) -> io::Result<()> {
+    if fs::metadata(dir)?.uid() == fs::symlink_metadata(file)?.uid() {
+        return Ok(());
+    }
+    let why = "it is another user's; name a state directory of your own in CARBOY_STATE_DIR";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Writes a file so that nobody reads half of it.

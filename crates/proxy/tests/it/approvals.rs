@@ -185,6 +185,25 @@ async fn when_the_server_ends_nothing_waits() {
     );
 }
 
+/// What was answered is answered; and an answer to nothing is taken away.
+#[tokio::test]
+async fn a_call_is_answered_once() {
+    let state = tempfile::tempdir().unwrap();
+    let mut scene = scene(ASKS, state.path()).await;
+    let kept = scene.stand.state().to_owned();
+    let dir = kept.join("approvals");
+    scene.client.say(call(1, "run", json!({}))).await;
+    let id = waiting(&kept, 1).await.remove(0).id;
+    std::fs::write(dir.join("gone-000001.allow"), "").unwrap();
+    assert!(answer_call(&kept, &id, Leave::Deny).unwrap());
+    assert!(!dir.join("gone-000001.allow").exists());
+    // Whether the gate has read the answer yet or not.
+    assert!(!answer_call(&kept, &id, Leave::Allow).unwrap());
+    let refused = scene.client.hear().await.unwrap();
+    assert_eq!(reason(&refused), "tool");
+    scene.finish().await;
+}
+
 #[tokio::test]
 async fn a_directory_that_others_can_enter_takes_no_questions() {
     let state = tempfile::tempdir().unwrap();
