@@ -9,7 +9,7 @@ use crate::known::{Part, is_piece};
 use crate::policy::{Mode, Place};
 use crate::refusal::may_add_home;
 use crate::rules::{Origin, Rule};
-use crate::scan::Sighting;
+use crate::scan::{Sighting, is_bomb};
 use crate::verdict::{Decision, Digest, Refusal, Verdict};
 
 /// Findings kept of one crossing. What blocks is decided before this limit is looked at.
@@ -88,10 +88,11 @@ impl Bench<'_> {
             // `Bearer` before a provider's own key says nothing more than the key does.
             Origin::Builtin if self.is_named_at_home(sighting, kind) => return None,
             Origin::Builtin if self.is_for_party(sighting) => return None,
-            Origin::Builtin => self
-                .engine
-                .policy()
-                .action(rule.class, self.severity(sighting))?,
+            Origin::Builtin => {
+                let (host, port) = (&self.target.host, self.target.port);
+                let policy = self.engine.policy();
+                policy.action_at(rule.class, self.severity(sighting), host, port)?
+            }
         };
         match self.belonging(rule, kind) {
             Some(Belonging::Here) => return None,
@@ -183,13 +184,13 @@ impl Bench<'_> {
         }
     }
 
-    /// What comes in unread is a lesser evil than what goes out unread. A score is as bad as the policy
-    /// takes it.
+    /// What comes in unread is a lesser evil than what goes out unread, unless it is made to fill its
+    /// reader's memory. A score is as bad as the policy takes it.
     pub(crate) fn severity(&self, sighting: &Sighting) -> Severity {
         let incoming = self.direction == Direction::Inbound;
         match &sighting.score {
             Some(score) => self.engine.policy().severity_of(score),
-            None if incoming && sighting.rule.class == Class::Opaque => {
+            None if incoming && sighting.rule.class == Class::Opaque && !is_bomb(sighting.rule) => {
                 sighting.severity.min(Severity::Medium)
             }
             None => sighting.severity,
@@ -250,6 +251,8 @@ fn is_judged(class: Class, direction: Direction) -> bool {
         (Class::Tool, Direction::Outbound) => true,
         (Class::Tool, Direction::Inbound) => false,
         (Class::Opaque, Direction::Outbound | Direction::Inbound) => true,
+        (Class::Media, Direction::Inbound) => true,
+        (Class::Media, Direction::Outbound) => false,
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Class {
     Opaque,
     /// What a called tool would do.
     Tool,
+    /// Content that is not what it says, or that would run where it is shown.
+    Media,
 }
 
 impl Class {
@@ -64,6 +66,7 @@ impl Class {
             Self::Shape => "shape",
             Self::Opaque => "opaque",
             Self::Tool => "tool",
+            Self::Media => "media",
         }
     }
 }

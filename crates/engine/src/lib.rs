@@ -16,6 +16,7 @@ mod host;
 mod injection;
 mod inspection;
 mod known;
+mod media;
 mod policy;
 mod presigned;
 mod refusal;

@@ -150,6 +150,36 @@ pub(crate) fn work_spent(named: Named<'_>, kind: SurfaceKind) -> Refusal {
     refusal(Reason::InspectionBudget, "", message, remedy)
 }
 
+/// A response of a content type that the policy does not want, by one of its keys.
+pub(crate) fn content_type(named: Named<'_>, kind: Option<&str>, key: &str) -> Refusal {
+    let host = named.host();
+    let shown = kind
+        .map(|kind| shown_name(kind.as_bytes()))
+        .unwrap_or_default();
+    let (what, pattern) = match shown.is_empty() {
+        true => ("content of no known type".to_owned(), "*/*"),
+        false => (format!("content of the type {shown}"), &*shown),
+    };
+    let message = format!("{what} from {host}, by `{key}`");
+    let remedy = format!(
+        "if it is wanted, add to the policy, before other lines for this host:\n\
+         inspect:\n  at:\n    - {{host: \"{host}\", response: {{allow: [\"{pattern}\"]}}}}"
+    );
+    refusal(Reason::Media, key, message, remedy)
+}
+
+/// A response that is longer than the policy wants.
+pub(crate) fn too_long(named: Named<'_>, limit: u64) -> Refusal {
+    let host = named.host();
+    let message = format!("content of more than {limit} bytes from {host}");
+    let remedy = format!(
+        "ask for a part of it, or add to the policy, before other lines for this host:\n\
+         inspect:\n  at:\n    - {{host: \"{host}\", response: {{bytes: {}}}}}",
+        limit.saturating_mul(2)
+    );
+    refusal(Reason::Media, "inspect.response.bytes", message, remedy)
+}
+
 /// How content went.
 #[derive(Debug, Clone)]
 pub(crate) struct Way {
@@ -228,6 +258,7 @@ fn reason(class: Class) -> Reason {
         Class::Shape => Reason::Shape,
         Class::Opaque => Reason::Opaque,
         Class::Tool => Reason::Tool,
+        Class::Media => Reason::Media,
     }
 }
 
@@ -244,6 +275,17 @@ fn content_remedy(
     let (id, host, port) = (rule.id, named.host(), named.target.port);
     if host == HIDDEN_HOST {
         return "no policy can list such a host: take it out of the name".to_owned();
+    }
+    if matches!(rule.class, Class::Opaque | Class::Media) {
+        let class = rule.class.as_str();
+        let how = match rule.class {
+            Class::Opaque => "may pass unread",
+            _ => "may be what it is",
+        };
+        return format!(
+            "if content of {host} {how}, add to the policy:\n\
+             inspect:\n  at:\n    - {{host: \"{host}\", {class}: warn}}"
+        );
     }
     let surface = finding.locus.surface;
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);

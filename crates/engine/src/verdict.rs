@@ -123,6 +123,8 @@ pub enum Reason {
     Opaque,
     /// A tool that may not be called, or a call that would do what it may not.
     Tool,
+    /// Content of a kind or a length that the policy does not want, or that is not what it says.
+    Media,
     /// A rate or byte budget is spent.
     Budget,
     /// Inspection ran out of its work budget.
@@ -171,6 +173,7 @@ impl Reason {
             Self::Shape => "shape",
             Self::Opaque => "opaque",
             Self::Tool => "tool",
+            Self::Media => "media",
             Self::Budget => "budget",
             Self::InspectionBudget => "inspection_budget",
             Self::Malformed => "malformed",

@@ -241,6 +241,7 @@ fn reply_of(reason: Reason) -> Reply {
         | Reason::Shape
         | Reason::Opaque
         | Reason::Tool
+        | Reason::Media
         | Reason::Budget
         | Reason::InspectionBudget
         | Reason::TargetMismatch

@@ -101,6 +101,9 @@ impl Inspection {
             self.is_form = hidden::is_form(next.bytes);
             self.events = EventForm::of(next.bytes);
         }
+        if next.kind == SurfaceKind::Header {
+            self.hear_of_content(next.name, next.bytes);
+        }
         self.headers.add(next.bytes);
         if self.is_clean(next.kind, next.bytes) {
             return;
@@ -163,6 +166,7 @@ impl Inspection {
 
     pub(super) fn push_stream(&mut self, next: Surface<'_>, session: &Session, now: Time) -> usize {
         let meter = Meter::of(self.kind.direction());
+        self.take_in(next.bytes.len() as u64);
         self.spend(meter, next.bytes.len() as u64, session, now);
         if self.is_stopped() {
             return 0;
@@ -209,6 +213,7 @@ impl Inspection {
         let encoding =
             (!self.encoding.is_empty() && kind == SurfaceKind::Body).then_some(&*self.encoding);
         let stream = Stream::new(kind, self.kind.direction(), encoding);
+        let stream = stream.watched(self.watch(kind));
         match self.events.filter(|_| kind == SurfaceKind::Body) {
             Some(form) => stream.of_events(form),
             None => stream,

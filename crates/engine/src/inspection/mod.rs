@@ -7,6 +7,7 @@ mod content;
 mod conversation;
 mod course;
 mod hidden;
+mod intake;
 mod joined;
 mod message;
 mod pieces;
@@ -39,6 +40,7 @@ pub(crate) use content::shown_name;
 pub use conversation::Conversation;
 use conversation::Said;
 use course::Course;
+use intake::Intake;
 use joined::Joined;
 use pieces::Held;
 
@@ -109,6 +111,7 @@ pub struct Inspection {
     blocks: Blocks,
     calling: Calling,
     encoding: String,
+    intake: Intake,
     /// Whether the body says that it is a form.
     is_form: bool,
     stream: Option<Stream>,
@@ -172,6 +175,7 @@ impl Engine {
             blocks: Blocks::default(),
             calling: Calling::default(),
             encoding: String::new(),
+            intake: Intake::default(),
             is_form: false,
             stream: None,
             events: None,
@@ -316,6 +320,7 @@ impl Inspection {
         now: Time,
     ) -> Step {
         if !self.is_stopped() {
+            self.take_in(bytes);
             self.spend(Meter::of(direction), bytes, session, now);
         }
         self.step(Step::Release(0))

@@ -5,6 +5,7 @@
 //! was not replaced, or must not be, is refused.
 
 mod carrier;
+mod drawing;
 mod place;
 mod restore;
 
@@ -44,7 +45,7 @@ impl Inspection {
             }
             Direction::Inbound => {
                 let knows = !self.engine.known().is_empty();
-                policy.strips() || (policy.redacts_secrets() && knows)
+                policy.strips() || (policy.redacts_secrets() && knows) || self.strips_drawing()
             }
         };
         wants && !self.is_audit()
@@ -73,6 +74,9 @@ impl Inspection {
         let is_coded = decoded.is_some();
         let mut content = decoded.map_or(Cow::Borrowed(next.bytes), Cow::Owned);
         let mut findings = Vec::new();
+        if let Some(cut) = self.cut_drawing(next.kind, &content, &mut findings, now) {
+            content = Cow::Owned(cut);
+        }
         for _ in 0..ROUNDS_MAX {
             let surface = Surface {
                 bytes: &content,

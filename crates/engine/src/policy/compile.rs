@@ -12,7 +12,7 @@ use super::file::{
 };
 use super::known::Sources;
 use super::proxy::UpstreamProxy;
-use super::{ClientCertificate, Egress, Exemption, Limits, Policy, Window, date};
+use super::{ClientCertificate, Egress, Exemption, Limits, Policy, Window, date, response};
 use crate::address::AddressClass;
 use crate::crossing::SurfaceKind;
 use crate::host::{HostPattern, PatternError};
@@ -148,6 +148,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
     let homes = build_homes(&file, problems);
     let known = Sources::build(&file.inspect.known, problems);
     let terms = file.tools.build(problems);
+    let at = response::build(&file.inspect.response, &file.inspect.at, problems);
     let mut exemptions = Vec::new();
     for exempt in &file.inspect.exempt {
         exemptions.extend(build_exemption(exempt, problems));
@@ -160,6 +161,7 @@ fn build(mut file: PolicyFile, problems: &mut Problems<'_>) -> Policy {
         homes,
         known,
         terms,
+        at,
         exemptions,
         digest: digest(&file),
         file,

@@ -230,6 +230,13 @@ pub(super) struct InspectFile {
     pub(super) shape: Setting,
     /// Content that cannot be decoded within bounds.
     pub(super) opaque: Setting,
+    /// Content that is not what it says, or that would run where it is shown, on its way in.
+    pub(super) media: MediaSetting,
+    /// What content may come in.
+    pub(super) response: super::response::ResponseFile,
+    /// What is different at some hosts. The first entry that names a key for a host counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) at: Vec<super::response::AtFile>,
     /// Secrets whose very values are looked for.
     pub(super) known: KnownFile,
     /// Whether `carboy run` plants decoys in the bottle: variables that look like credentials, that
@@ -254,6 +261,9 @@ impl Default for InspectFile {
             entropy: Setting::BlockHigh,
             shape: Setting::Block,
             opaque: Setting::BlockHigh,
+            media: MediaSetting::BlockHigh,
+            response: super::response::ResponseFile::default(),
+            at: Vec::new(),
             known: KnownFile::default(),
             canary: false,
             redact_restore: false,
@@ -330,6 +340,22 @@ pub(super) enum PassageSetting {
     BlockHigh,
     /// Cut those of high or critical severity out of what carries them, and refuse where that is
     /// not safe; record the others.
+    Strip,
+    /// Record.
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// What to make of findings of which some are parts of drawings, which can be cut out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MediaSetting {
+    /// Refuse.
+    Block,
+    /// Refuse those of high or critical severity, record the others.
+    BlockHigh,
+    /// Cut active parts out of drawings, refuse those of high or critical severity, record the others.
     Strip,
     /// Record.
     Warn,

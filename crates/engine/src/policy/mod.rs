@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod known;
 mod proxy;
+mod response;
 mod tools;
 
 use std::net::IpAddr;
@@ -137,6 +138,8 @@ pub struct Policy {
     homes: Vec<(Box<str>, Vec<HostPattern>)>,
     known: known::Sources,
     terms: Terms,
+    /// The hosts of each entry of `inspect.at`.
+    at: Vec<HostPattern>,
     exemptions: Vec<Exemption>,
     digest: Digest,
 }
@@ -416,6 +419,7 @@ impl Policy {
             Class::Opaque => of_class(inspect.opaque, is_high),
             // Each rule of tools has an action of its own.
             Class::Tool => Some(Action::Block),
+            Class::Media => response::of_media(inspect.media, severity),
         }
     }
 

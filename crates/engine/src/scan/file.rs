@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::opaque::is_of_archive;
 use super::{Budget, BudgetSpent, Scanner, Sighting, Stream, window};
 use crate::crossing::{Direction, SurfaceKind};
 use crate::decide::Home;
@@ -81,8 +82,8 @@ impl FileScanner {
             let scanned = self
                 .scanner
                 .scan(kind, direction, bytes, &mut budget, &mut seen);
-            self.keep(seen, out);
-            result = result.and(scanned);
+            let kept = self.keep(seen, out);
+            result = result.and(scanned).and(kept);
         }
         out[first..].sort_by_key(|finding| finding.offset);
         result
@@ -111,10 +112,18 @@ impl FileScanner {
 
     /// Keeps what is of the chosen classes. A credential that a rule knows by its form need not be
     /// told again as one that its surroundings give away.
-    fn keep(&self, seen: Vec<Sighting>, out: &mut Vec<FileFinding>) {
+    ///
+    /// # Errors
+    /// When compressed data in it cost too much to look at.
+    fn keep(&self, seen: Vec<Sighting>, out: &mut Vec<FileFinding>) -> Result<(), BudgetSpent> {
+        let is_left_out = seen.iter().any(|own| is_of_archive(own.rule));
         let is_kept =
             |own: &Sighting| self.classes.contains(&own.rule.class) && own.also.is_empty();
         out.extend(seen.into_iter().filter(is_kept).map(FileFinding::from));
+        match is_left_out {
+            true => Err(BudgetSpent),
+            false => Ok(()),
+        }
     }
 }
 
@@ -165,8 +174,8 @@ impl FileScan<'_> {
             let mut seen = Vec::new();
             let scanner = &self.scanner.scanner;
             let pushed = stream.push(scanner, piece, &|_| false, budget, &mut seen);
-            self.scanner.keep(seen, out);
-            result = result.and(pushed.map(drop));
+            let kept = self.scanner.keep(seen, out);
+            result = result.and(pushed.map(drop)).and(kept);
         }
         result
     }
@@ -181,8 +190,8 @@ impl FileScan<'_> {
             let mut seen = Vec::new();
             let scanner = &self.scanner.scanner;
             let finished = stream.finish(scanner, &|_| false, budget, &mut seen);
-            self.scanner.keep(seen, out);
-            result = result.and(finished);
+            let kept = self.scanner.keep(seen, out);
+            result = result.and(finished).and(kept);
         }
         result
     }

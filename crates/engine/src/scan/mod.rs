@@ -23,6 +23,7 @@ pub(crate) use events::Event;
 pub use events::EventForm;
 pub use file::{FileFinding, FileScan, FileScanner};
 pub use inflate::decode;
+pub(crate) use opaque::is_bomb;
 pub(crate) use party::Parties;
 pub use probe::Probe;
 #[allow(unused_imports)]
@@ -32,6 +33,7 @@ use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::{Check, Detectors};
 use crate::finding::{Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
+use crate::media::{self, Seen};
 use crate::rules::{RULES, Rule};
 use window::Window;
 
@@ -139,7 +141,8 @@ impl Scanner {
 
     /// Every rule.
     pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
-        RULES.iter().chain(opaque::RULES).chain(known::RULES)
+        let own = opaque::RULES.iter().chain(known::RULES);
+        RULES.iter().chain(own).chain(media::rules())
     }
 
     fn detectors(&self) -> &Detectors {
@@ -173,6 +176,23 @@ impl Scanner {
             )?);
         }
         Ok(())
+    }
+
+    /// What was seen of what content is.
+    pub(crate) fn media(&self, seen: Seen) -> Sighting {
+        Sighting {
+            rule: seen.rule,
+            also: Vec::new(),
+            severity: seen.rule.severity,
+            offset: seen.range.start,
+            len: seen.range.end - seen.range.start,
+            before: 0,
+            via: Vec::new(),
+            fingerprint: self.fingerprint(seen.rule.id.as_bytes()),
+            known: None,
+            parties: Parties::default(),
+            score: None,
+        }
     }
 
     /// A keyed hash, cut short: equal content has equal fingerprints, and without the key nothing

@@ -25,9 +25,28 @@ pub(super) static RULES: &[Rule] = &[
     rule("opaque-encoding", "Content in an unknown coding"),
     rule("opaque-corrupt", "Content that is not what its coding says"),
     rule("opaque-ratio", "Content that decompresses out of bounds"),
+    rule(
+        "opaque-archive",
+        "Compressed data within content that decompresses out of bounds",
+    ),
 ];
 
+/// Whether a rule is of content made to fill its reader's memory.
+pub(crate) fn is_bomb(rule: &Rule) -> bool {
+    *rule == RULES[2]
+}
+
+/// Whether a rule is of compressed data within content that was not looked at.
+pub(super) fn is_of_archive(rule: &Rule) -> bool {
+    *rule == RULES[3]
+}
+
 impl Scanner {
+    /// Compressed data in the content from `offset` on that was not looked at.
+    pub(super) fn burst(&self, offset: u64) -> Sighting {
+        self.unread(&RULES[3], offset)
+    }
+
     /// Content that cannot be read from `offset` of its decoded bytes on.
     pub(super) fn opaque(&self, opaque: Opaque, offset: u64) -> Sighting {
         let rule = match opaque {
@@ -35,6 +54,10 @@ impl Scanner {
             Opaque::Corrupt => &RULES[1],
             Opaque::Ratio => &RULES[2],
         };
+        self.unread(rule, offset)
+    }
+
+    fn unread(&self, rule: &'static Rule, offset: u64) -> Sighting {
         Sighting {
             rule,
             also: Vec::new(),

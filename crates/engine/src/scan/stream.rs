@@ -11,6 +11,7 @@ use super::inflate::{Inflate, Opaque};
 use super::window::{self, Window};
 use super::{Budget, BudgetSpent, Scanner, Sighting};
 use crate::crossing::{Direction, SurfaceKind};
+use crate::media::{Seen, Watch};
 use crate::views::is_encoding_byte;
 
 /// A token that is still growing is held whole up to this size: longer than any credential, also
@@ -48,6 +49,8 @@ pub(crate) struct Stream {
     marks: VecDeque<(u64, u64)>,
     /// Of a stream of events: where they end.
     cutter: Option<Box<Cutter>>,
+    /// Of a response's body: what tells whether it is what it says.
+    watch: Option<Box<Watch>>,
     /// No more is released than up to here: of a stream of events, the end of the last that was judged.
     limit: u64,
 }
@@ -95,6 +98,7 @@ impl Stream {
             raw_released: 0,
             marks: VecDeque::new(),
             cutter: None,
+            watch: None,
             limit: u64::MAX,
         }
     }
@@ -103,6 +107,12 @@ impl Stream {
     pub(crate) fn of_events(mut self, form: EventForm) -> Self {
         self.cutter = Some(Box::new(Cutter::new(form)));
         self.limit = 0;
+        self
+    }
+
+    /// The same, watched for what its content is.
+    pub(crate) fn watched(mut self, watch: Option<Watch>) -> Self {
+        self.watch = watch.map(Box::new);
         self
     }
 
@@ -200,7 +210,25 @@ impl Stream {
         if let Some(cutter) = &mut self.cutter {
             cutter.end();
         }
+        if let Some(mut watch) = self.watch.take() {
+            self.note(scanner, watch.end(), holds, out);
+        }
         Ok(())
+    }
+
+    /// Notes what was seen of what the content is.
+    fn note(
+        &mut self,
+        scanner: &Scanner,
+        seen: Vec<Seen>,
+        holds: Holds<'_>,
+        out: &mut Vec<Sighting>,
+    ) {
+        for seen in seen {
+            let sighting = scanner.media(seen);
+            self.is_shut |= holds(&sighting);
+            out.push(sighting);
+        }
     }
 
     fn end(&self) -> u64 {
@@ -276,6 +304,10 @@ impl Stream {
         budget.earn(decoded.len());
         if let Some(cutter) = &mut self.cutter {
             cutter.feed(decoded);
+        }
+        if let Some(watch) = &mut self.watch {
+            let seen = watch.feed(decoded);
+            self.note(scanner, seen, holds, out);
         }
         for part in decoded.chunks(SLICE_BYTES) {
             self.buffer.extend_from_slice(part);
@@ -359,7 +391,8 @@ impl Stream {
     }
 
     fn release(&mut self) -> usize {
-        if self.is_shut {
+        let is_undecided = |watch: &Watch| watch.is_undecided();
+        if self.is_shut || self.watch.as_deref().is_some_and(is_undecided) {
             return 0;
         }
         let mut raw = self.raw_released;

@@ -56,6 +56,9 @@ impl Scanner {
         if is_body && direction == Direction::Outbound && window.base == 0 {
             self.joined(window, budget, &mut seen)?;
         }
+        if budget.take_burst() {
+            seen.push(self.burst(window.base.max(window.owned.start)));
+        }
         drop_whole_pieces(&mut seen);
         let mut seen = distinct(seen);
         note_named(&mut seen);

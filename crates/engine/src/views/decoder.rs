@@ -137,8 +137,11 @@ fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
 
 fn unpack(branches: &mut Branches<'_, '_, '_>, at: usize, format: compressed::Format) -> Grown {
     branches.spend(format.attempt_bytes())?;
-    match compressed::decode(branches.bytes(), at, format)? {
-        Some(decoded) => branches.add(decoded),
-        None => Ok(()),
-    }
+    let was_packed = branches.budget.enter_packed();
+    let unpacked = match compressed::decode(branches.bytes(), at, format) {
+        Ok(Some(decoded)) => branches.add(decoded),
+        Ok(None) => Ok(()),
+        Err(spent) => Err(spent),
+    };
+    branches.budget.leave_packed(was_packed, unpacked)
 }

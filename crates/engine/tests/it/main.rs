@@ -19,6 +19,7 @@ mod reader;
 mod redact;
 mod remedy;
 mod repeat;
+mod responses;
 mod secrets;
 mod stream;
 mod strip;

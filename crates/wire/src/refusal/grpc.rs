@@ -44,6 +44,7 @@ fn code(reason: Reason) -> u16 {
         | Reason::Shape
         | Reason::Opaque
         | Reason::Tool
+        | Reason::Media
         | Reason::InspectionBudget
         | Reason::Unsolicited
         | Reason::ToolUnlisted

@@ -201,6 +201,7 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::Shape
         | Reason::Opaque
         | Reason::Tool
+        | Reason::Media
         | Reason::InspectionBudget
         | Reason::Unsolicited
         | Reason::ToolUnlisted
