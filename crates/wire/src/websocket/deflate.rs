@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::Violation;
+use super::{Sender, Violation};
 
 /// What a sender leaves out of each message (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Decompressed bytes given at a time.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// The largest window of DEFLATE.
+const WINDOW_BITS_MAX: u8 = 15;
 
 const NAME: &str = "permessage-deflate";
 
@@ -67,6 +70,15 @@ impl Deflate {
         }
     }
 
+    /// How far back a sender's message may refer, as a power of two (sections 7.1.2.1 and 7.1.2.2).
+    pub fn window_bits(self, sender: Sender) -> u8 {
+        let bits = match sender {
+            Sender::Server => self.server_max_window_bits,
+            Sender::Client => self.client_max_window_bits.flatten(),
+        };
+        bits.unwrap_or(WINDOW_BITS_MAX)
+    }
+
     /// Whether a server may accept one of `offers` so: it must not bind a client that did not say that
     /// it can be bound (section 7.1.2.2).
     pub(super) fn may_answer(self, offers: &[Self]) -> bool {
@@ -107,6 +119,21 @@ fn window_bits(value: &str) -> Option<u8> {
         .unwrap_or(value);
     let bits = value.parse().ok().filter(|bits| (8..=15).contains(bits))?;
     (!value.starts_with(['0', '+'])).then_some(bits)
+}
+
+/// Compresses a message by itself: it refers to none before it, whatever its receiver remembers. `None`
+/// where that makes it no smaller, and where it is longer than the window, beyond which it may not refer.
+pub fn deflate(message: &[u8], window_bits: u8) -> Option<Vec<u8>> {
+    if window_bits < WINDOW_BITS_MAX && message.len() > 1 << window_bits {
+        return None;
+    }
+    let mut stream = Compress::new(Compression::default(), false);
+    // What does not fit is no smaller.
+    let mut out = Vec::with_capacity(message.len() + TAIL.len());
+    let status = stream.compress_vec(message, &mut out, FlushCompress::Sync);
+    let is_whole = matches!(status, Ok(Status::Ok)) && stream.total_in() == message.len() as u64;
+    let packed = out.strip_suffix(&TAIL).filter(|_| is_whole)?;
+    (packed.len() < message.len()).then(|| packed.to_vec())
 }
 
 /// Decompresses one side's messages, one after the other. Nothing is allocated before the first, and

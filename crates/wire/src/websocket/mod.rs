@@ -16,7 +16,7 @@ mod text;
 use carboy_engine::Fault;
 
 pub use close::{CLOSE_REASON_BYTES_MAX, Close, Code, close_payload, refusal_reason};
-pub use deflate::{Deflate, Inflater};
+pub use deflate::{Deflate, Inflater, deflate};
 pub use frame::{Frame, Kind, Opcode, write_frame};
 pub use handshake::{Agreement, KEY_BYTES, Opening, is_wanted};
 pub use reader::{CONTROL_BYTES_MAX, Control, Event, Reader, Sender};

@@ -448,3 +448,28 @@ fn a_control_frame_keeps_no_more_than_its_own_bytes() {
     let ping = Event::Control(Control::Ping(Bytes::from_static(b"ab")));
     assert_eq!(event, Some(ping));
 }
+
+#[test]
+fn a_message_compressed_by_itself_is_read_whatever_came_before() {
+    let texts = [
+        "the key is there, as ever",
+        "x",
+        &"the key is there, as ever, ".repeat(200),
+    ];
+    let mut inflater = Inflater::new(false);
+    for text in texts.iter().cycle().take(9) {
+        let packed = deflate(text.as_bytes(), 15);
+        assert_eq!(packed.is_some(), text.len() > 100, "{text:.20}");
+        let Some(packed) = packed else { continue };
+        let mut read = Vec::new();
+        let mut keep = |chunk: &[u8]| {
+            read.extend_from_slice(chunk);
+            Ok::<(), Violation>(())
+        };
+        inflater.push(&packed, &mut keep).unwrap();
+        inflater.end(&mut keep).unwrap();
+        assert_eq!(read, text.as_bytes());
+        // It refers as far back as it is long.
+        assert!(deflate(text.as_bytes(), 9).is_none());
+    }
+}

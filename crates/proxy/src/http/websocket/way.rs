@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use carboy_engine::{Conversation, CrossingKind, Fault, Surface, SurfaceKind};
 use carboy_wire::websocket::{
     Code, Control, Deflate, Event, Frame, Inflater, Kind, Opcode, Reader, Sender, TextCheck,
-    Violation, refusal_reason,
+    Violation, deflate, refusal_reason,
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
@@ -45,9 +45,9 @@ pub(super) struct Way<'a> {
     reader: Reader,
     inflater: Inflater,
     message: Option<Message>,
-    /// Nothing goes compressed any more: what was replaced in a message is not what its receiver would
-    /// have to know to decompress the next (RFC 7692, section 7.2.3.2).
-    is_plain: bool,
+    /// Nothing goes as it was compressed any more: what was replaced in a message is not what its receiver
+    /// would have to know to decompress the next (RFC 7692, section 7.2.3.2). Each is compressed anew.
+    is_anew: bool,
     input: BytesMut,
     /// How much is read at once: little where little comes.
     room: usize,
@@ -123,7 +123,7 @@ impl<'a> Way<'a> {
             reader: Reader::new(sender, line.deflate.is_some()),
             inflater: Inflater::new(forgets),
             message: None,
-            is_plain: false,
+            is_anew: false,
             input: BytesMut::new(),
             room: ROOM_BYTES_MIN,
             outlet: Outlet::new(to, sender),
@@ -221,7 +221,7 @@ impl<'a> Way<'a> {
             pass,
             kind,
             came_compressed: is_compressed,
-            is_compressed: is_compressed && !self.is_plain,
+            is_compressed: is_compressed && !self.is_anew,
             text: TextCheck::default(),
             held: BytesMut::new(),
             draft: is_rewritten.then(BytesMut::new),
@@ -279,7 +279,9 @@ impl<'a> Way<'a> {
             return Err(self.stop(stop));
         }
         let mut message = self.message.take().expect("it is there");
-        self.is_plain |= message.came_compressed && !message.is_compressed;
+        self.is_anew |= message.came_compressed && !message.is_compressed;
+        let deflate = self.line.deflate.unwrap_or_default();
+        message.compress(deflate.window_bits(self.sender));
         let rest = message.held.len();
         let sent = message.send(&mut self.outlet, rest, true);
         sent.map_err(|_| End::Gone(self.receiver()))
@@ -429,6 +431,16 @@ impl Message {
             }
         }
         Ok(self.pass.close()?)
+    }
+
+    /// Compresses a message that came so and does not go as it came. One that has begun to go plain goes
+    /// on so.
+    fn compress(&mut self, window_bits: u8) {
+        let is_open = self.came_compressed && !self.is_compressed && self.sent == 0;
+        if let Some(packed) = is_open.then(|| deflate(&self.held, window_bits)).flatten() {
+            self.held = BytesMut::from(&packed[..]);
+            self.is_compressed = true;
+        }
     }
 
     /// How many of the held bytes may go.
