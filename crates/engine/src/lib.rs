@@ -39,7 +39,7 @@ pub use address::AddressClass;
 pub use crossing::{Crossing, CrossingKind, Direction, Scheme, Surface, SurfaceKind, Target, Time};
 pub use finding::{Action, Class, Finding, Fingerprint, Locus, Score, Severity};
 pub use host::{Host, HostError, HostPattern, PatternError};
-pub use inspection::{Answer, Conversation, Engine, Inspection, Question, Step};
+pub use inspection::{Answer, Conversation, Engine, Inspection, Question, Restorer, Step};
 pub use known::{Asked, Known};
 pub use policy::{
     ClientCertificate, Durability, Evidence, Mode, Policy, PolicyError, Preset, Problem, TlsAction,

@@ -168,6 +168,16 @@ pub(crate) fn content_type(named: Named<'_>, kind: Option<&str>, key: &str) -> R
     refusal(Reason::Media, key, message, remedy)
 }
 
+/// Content that is to be rewritten, and cannot be read.
+pub(crate) fn cannot_rewrite(named: Named<'_>) -> Refusal {
+    let message = format!(
+        "content of {} to be rewritten that cannot be read",
+        named.host()
+    );
+    let remedy = "ask for it without compression (`accept-encoding: identity`)".to_owned();
+    refusal(Reason::Opaque, "", message, remedy)
+}
+
 /// A response that is longer than the policy wants.
 pub(crate) fn too_long(named: Named<'_>, limit: u64) -> Refusal {
     let host = named.host();

@@ -29,7 +29,7 @@ use crate::policy::{Mode, Policy};
 use crate::presigned::Form;
 use crate::refusal::{self, Named};
 use crate::rules::Rule;
-use crate::scan::{Budget, EventForm, Scanner, Stream};
+use crate::scan::{Budget, EventForm, Inflate, Scanner, Stream};
 use crate::session::{Meter, Session};
 use crate::verdict::{Fault, Objection, Permit, Plea, Ruling, Verdict};
 
@@ -43,6 +43,7 @@ use course::Course;
 use intake::Intake;
 use joined::Joined;
 use pieces::Held;
+pub use rewrite::Restorer;
 
 /// A compiled policy and its rules: what judges. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -111,6 +112,8 @@ pub struct Inspection {
     blocks: Blocks,
     calling: Calling,
     encoding: String,
+    /// Set where the coding is taken off before the body is pushed.
+    uncoding: Option<Box<Inflate>>,
     intake: Intake,
     /// Whether the body says that it is a form.
     is_form: bool,
@@ -175,6 +178,7 @@ impl Engine {
             blocks: Blocks::default(),
             calling: Calling::default(),
             encoding: String::new(),
+            uncoding: None,
             intake: Intake::default(),
             is_form: false,
             stream: None,

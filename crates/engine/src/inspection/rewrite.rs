@@ -8,6 +8,7 @@ mod carrier;
 mod drawing;
 mod place;
 mod restore;
+mod uncoded;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ use crate::scan::{Sighting, decode};
 use crate::session::Session;
 use carrier::Form;
 use place::{Edit, Spelling};
+pub use restore::Restorer;
 
 /// Replacements in one surface. Content with more is not the odd secret in a text: it is refused.
 const EDITS_MAX: usize = 256;

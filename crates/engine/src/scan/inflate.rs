@@ -24,7 +24,7 @@ const ZSTD_WINDOW_MAX_BYTES: u64 = 8 << 20;
 
 /// Why content cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opaque {
+pub(crate) enum Opaque {
     /// A coding that is not known.
     Encoding,
     /// Not what its coding says, or cut off.
@@ -34,10 +34,16 @@ pub(super) enum Opaque {
 }
 
 /// The codings of one body, the outermost first.
-pub(super) struct Inflate {
+pub(crate) struct Inflate {
     layers: Vec<Layer>,
     bytes_in: u64,
     bytes_out: u64,
+}
+
+impl std::fmt::Debug for Inflate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inflate({} layers)", self.layers.len())
+    }
 }
 
 /// Where a decoder writes. What does not fit is an error: brotli and zstd know no small ratio.
@@ -74,7 +80,7 @@ enum Layer {
 
 impl Inflate {
     /// Reads a `Content-Encoding` value; none for identity.
-    pub(super) fn new(content_encoding: &str) -> Result<Option<Self>, Opaque> {
+    pub(crate) fn new(content_encoding: &str) -> Result<Option<Self>, Opaque> {
         let names = content_encoding
             .split(',')
             .map(|name| name.trim().to_ascii_lowercase());
@@ -97,12 +103,12 @@ impl Inflate {
     }
 
     /// The largest piece that [`Inflate::feed`] should be given.
-    pub(super) fn piece_bytes() -> usize {
+    pub(crate) fn piece_bytes() -> usize {
         PIECE_BYTES
     }
 
     /// Decodes the next piece, and appends what comes out.
-    pub(super) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Opaque> {
+    pub(crate) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Opaque> {
         self.bytes_in += piece.len() as u64;
         let most = OUTPUT_FLOOR_BYTES.max(self.bytes_in * RATIO_MAX);
         let room = most.saturating_sub(self.bytes_out);
@@ -116,7 +122,7 @@ impl Inflate {
     }
 
     /// Says that no more comes. A body without a byte is whole.
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Opaque> {
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Opaque> {
         if self.bytes_in == 0 {
             return Ok(());
         }

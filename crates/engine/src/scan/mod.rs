@@ -23,6 +23,7 @@ pub(crate) use events::Event;
 pub use events::EventForm;
 pub use file::{FileFinding, FileScan, FileScanner};
 pub use inflate::decode;
+pub(crate) use inflate::{Inflate, Opaque};
 pub(crate) use opaque::is_bomb;
 pub(crate) use party::Parties;
 pub use probe::Probe;

@@ -48,7 +48,7 @@ impl Scanner {
     }
 
     /// Content that cannot be read from `offset` of its decoded bytes on.
-    pub(super) fn opaque(&self, opaque: Opaque, offset: u64) -> Sighting {
+    pub(crate) fn opaque(&self, opaque: Opaque, offset: u64) -> Sighting {
         let rule = match opaque {
             Opaque::Encoding => &RULES[0],
             Opaque::Corrupt => &RULES[1],

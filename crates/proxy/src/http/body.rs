@@ -22,7 +22,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 use super::draft::Draft;
 use super::flow::Flow;
 use super::guard::{Busy, ConnectionState};
-use crate::gate::{Pass, Refused};
+use super::whole::is_media;
+use crate::gate::{Pass, Refused, Restoring};
 use crate::limits::{
     BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT, EVENT_PAUSE,
 };
@@ -104,6 +105,8 @@ pub(crate) struct Inspected {
     doubt: Option<Doubt>,
     /// Of a stream of events in which content is replaced: what is not a whole event yet.
     draft: Option<Draft>,
+    /// Puts back in what is released what placeholders stand for.
+    restoring: Option<Restoring>,
     /// Whether bytes came since the last lull.
     is_flowing: bool,
     idle: Option<Idle>,
@@ -201,17 +204,20 @@ impl Body {
         }
     }
 
-    /// Content that crosses by `pass`; its head's `headers` say what it is.
+    /// Content that crosses by `pass`; its head's `headers` say what it is, and are changed where it will be
+    /// something else.
     pub(crate) fn inspected(
         from: impl Into<Flow>,
-        pass: Box<Pass>,
+        mut pass: Box<Pass>,
         source: Source,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
     ) -> Self {
         let from = from.into();
+        let draft = Draft::of(&from, &mut pass, headers);
         let inspected = Inspected {
             doubt: Doubt::of(&from, &pass, &source, headers),
-            draft: Draft::of(&from, &pass, headers),
+            draft,
+            restoring: restoring(&from, &pass, headers),
             messages: Messages::of(headers),
             from,
             source,
@@ -349,6 +355,10 @@ impl Inspected {
 
     /// Takes the next frame in. Ready with an error once broken.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if self.is_behind() {
+            let taken = self.catch_up();
+            return Poll::Ready(taken.or_else(|refused| self.stop(refused)));
+        }
         let Poll::Ready(next) = Pin::new(&mut self.from).poll_frame(cx) else {
             return self.poll_lull(cx);
         };
@@ -428,16 +438,34 @@ impl Inspected {
                 }
             }
         }
-        if self.from.is_end_stream() {
+        if self.from.is_end_stream() && !self.is_behind() {
             self.finish()?;
         }
         Ok(())
+    }
+
+    /// Whether some of what came was not looked at.
+    fn is_behind(&self) -> bool {
+        self.draft.as_ref().is_some_and(Draft::is_behind)
+    }
+
+    /// Takes in the next of what came in a content coding.
+    fn catch_up(&mut self) -> Result<(), Refused> {
+        let Some(draft) = &mut self.draft else {
+            return Ok(());
+        };
+        let content = draft.read(&mut self.pass)?;
+        let events = draft.add(&content);
+        self.push_events(events)
     }
 
     fn take_data(&mut self, bytes: Bytes) -> Result<(), Refused> {
         let Some(draft) = &mut self.draft else {
             return self.push_data(bytes);
         };
+        if draft.keep(&bytes) {
+            return Ok(());
+        }
         let events = draft.add(&bytes);
         self.push_events(events)
     }
@@ -487,7 +515,7 @@ impl Inspected {
     /// All content is in: the receipt is written, then what is held may go.
     fn finish(&mut self) -> Result<(), Refused> {
         if let Some(draft) = &mut self.draft {
-            let rest = draft.end();
+            let rest = draft.end(&mut self.pass)?;
             self.push_events(rest)?;
         }
         self.pass.close()?;
@@ -526,11 +554,18 @@ impl Inspected {
         }
         loop {
             if let Some(bytes) = self.pop_released() {
+                let bytes = self.restored(bytes);
+                if bytes.is_empty() {
+                    continue;
+                }
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match self.state {
                 State::Open => {}
                 State::Passed => {
+                    if let Some(rest) = self.restored_rest() {
+                        return Poll::Ready(Some(Ok(Frame::data(rest))));
+                    }
                     return Poll::Ready(
                         self.trailers
                             .take()
@@ -545,13 +580,33 @@ impl Inspected {
         }
     }
 
+    /// What was released as the client is to have it.
+    fn restored(&mut self, bytes: Bytes) -> Bytes {
+        match &mut self.restoring {
+            Some(restoring) => restoring.feed(&bytes).into(),
+            None => bytes,
+        }
+    }
+
+    /// The rest of that, once all was released.
+    fn restored_rest(&mut self) -> Option<Bytes> {
+        let rest = self.restoring.take()?.end();
+        (!rest.is_empty()).then(|| rest.into())
+    }
+
     fn is_over(&self) -> bool {
-        self.state == State::Passed && self.released_bytes == 0 && self.trailers.is_none()
+        self.state == State::Passed
+            && self.released_bytes == 0
+            && self.trailers.is_none()
+            && self.restoring.is_none()
     }
 
     fn remaining(&self) -> SizeHint {
         let waiting = (self.held_bytes + self.released_bytes) as u64;
         let mut hint = SizeHint::new();
+        if self.restoring.is_some() || self.draft.is_some() {
+            return hint;
+        }
         let ahead = self.from.size_hint();
         match ahead.exact() {
             Some(exact) => hint.set_exact(exact + waiting),
@@ -559,6 +614,14 @@ impl Inspected {
         }
         hint
     }
+}
+
+/// What puts values back in a body that goes on as it comes: one whose length is not told.
+fn restoring(from: &Flow, pass: &Pass, headers: &HeaderMap) -> Option<Restoring> {
+    let is_endless = from.size_hint().exact().is_none();
+    let is_text = !headers.contains_key(CONTENT_ENCODING) && !is_media(headers);
+    let may_be = is_endless && is_text && !from.is_judged();
+    may_be.then(|| pass.restoring())?
 }
 
 fn surface(bytes: &[u8]) -> Surface<'_> {

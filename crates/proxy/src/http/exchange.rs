@@ -257,7 +257,7 @@ async fn send_with_body(
     gate: &Arc<Gate>,
     permit: &Permit,
     mut lease: Lease,
-    head: request::Parts,
+    mut head: request::Parts,
     pass: Box<Pass>,
     (begun, body, state): StreamedBody,
 ) -> Sent {
@@ -266,7 +266,7 @@ async fn send_with_body(
         outcome: Arc::clone(&outcome),
         state,
     };
-    let mut body = Body::inspected(body, pass, source, &head.headers);
+    let mut body = Body::inspected(body, pass, source, &mut head.headers);
     body.begin_with(begun).map_err(Unsent::Refused)?;
     let (body, mut hold) = body.held(lease.stuck());
     let mut request = Request::from_parts(head, body);
@@ -339,7 +339,7 @@ pub(super) async fn answer(
         }
         Taken::Streamed(begun, body) => (begun, body),
     };
-    let mut body = Body::inspected(body, pass, Source::Upstream(came), &head.headers);
+    let mut body = Body::inspected(body, pass, Source::Upstream(came), &mut head.headers);
     body.begin_with(begun)?;
     if is_unframed {
         body.take_whole().await?;
@@ -352,7 +352,7 @@ pub(super) async fn answer(
 /// Sends an answer on whose messages were read.
 async fn tell(
     form: Form,
-    head: response::Parts,
+    mut head: response::Parts,
     flow: Flow,
     (mut pass, came): (Box<Pass>, Came),
 ) -> Result<Response<Body>, Refused> {
@@ -361,7 +361,7 @@ async fn tell(
         came.give_back();
         return Ok(Response::from_parts(head, Body::default()));
     }
-    let mut body = Body::inspected(flow, pass, Source::Upstream(came), &head.headers);
+    let mut body = Body::inspected(flow, pass, Source::Upstream(came), &mut head.headers);
     if form.is_unframed {
         body.take_whole().await?;
     } else {

@@ -164,11 +164,16 @@ const TELLTALES: [HeaderName; 7] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-/// Makes a head tell of other content than it did.
-fn mend(headers: &mut HeaderMap, length: usize) {
+/// Makes a head tell nothing of the content as it was.
+pub(super) fn forget(headers: &mut HeaderMap) {
     for name in &TELLTALES {
         headers.remove(name);
     }
+}
+
+/// Makes a head tell of other content than it did.
+fn mend(headers: &mut HeaderMap, length: usize) {
+    forget(headers);
     mend_length(headers, length);
 }
 
@@ -197,7 +202,7 @@ fn may_rewrite(headers: &HeaderMap, body: &Incoming, pass: &Pass, bytes_max: usi
 }
 
 /// Whether content is no text that anything can be replaced in. A drawing is.
-fn is_media(headers: &HeaderMap) -> bool {
+pub(super) fn is_media(headers: &HeaderMap) -> bool {
     const MEDIA: [&[u8]; 4] = [b"image/", b"audio/", b"video/", b"font/"];
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let kind = kind.unwrap_or_default().to_ascii_lowercase();

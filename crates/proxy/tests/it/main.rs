@@ -31,6 +31,7 @@ mod passthrough;
 #[path = "../../../../cases/reader.rs"]
 mod reader;
 mod redact;
+mod responses;
 mod reverse;
 mod rewrite;
 mod socks;

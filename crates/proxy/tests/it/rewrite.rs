@@ -239,6 +239,131 @@ async fn events_are_rewritten_one_by_one() {
     }
 }
 
+/// Events as a server sends them in a coding: each comes out of what was sent with it.
+fn coded_events(coding: &str, events: &[&str]) -> Vec<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let is_gzip = coding == "gzip";
+    let mut sent = Vec::new();
+    for event in events {
+        let event = event.as_bytes();
+        sent.push(if is_gzip {
+            gzip.write_all(event).unwrap();
+            gzip.flush().unwrap();
+            std::mem::take(gzip.get_mut())
+        } else {
+            zlib.write_all(event).unwrap();
+            zlib.flush().unwrap();
+            std::mem::take(zlib.get_mut())
+        });
+    }
+    sent.push(match is_gzip {
+        true => gzip.finish().unwrap(),
+        false => zlib.finish().unwrap(),
+    });
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_in_a_coding_are_rewritten_as_they_come() {
+    let events = [
+        "data: {\"n\":1}\n\n",
+        "data: {\"you\":\"$\"}\n\n",
+        "data: {\"page\":\"Good. @ More.\"}\n\n",
+    ];
+    let came = events.map(|event| event.replace('$', PASSPHRASE).replace('@', BAD));
+    let left = events.map(|event| {
+        event
+            .replace('$', "<carboy:known-secret:1>")
+            .replace('@', MARK)
+    });
+    for coding in ["gzip", "deflate"] {
+        let sent = coded_events(coding, &came.each_ref().map(|own| &**own));
+        let (go, gone) = tokio::sync::watch::channel(());
+        let up = Upstreams::run(move |mut far| {
+            let (sent, mut gone) = (sent.clone(), gone.clone());
+            async move {
+                far.request().await;
+                far.say(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: {coding}\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n"
+                ))
+                .await;
+                let (last, all) = sent.split_last().unwrap();
+                for part in all {
+                    far.say(&chunked(part, part.len())[..]
+                        .strip_suffix(b"0\r\n\r\n")
+                        .unwrap())
+                        .await;
+                }
+                // The end comes once the client has all events.
+                let _ = gone.changed().await;
+                far.say(chunked(last, last.len())).await;
+            }
+        })
+        .await;
+        let stand = open().await;
+        let mut client = stand.client().await;
+        client
+            .send(format!(
+                "GET {} HTTP/1.1\r\nHost: up.example:{}\r\nConnection: close\r\n\r\n",
+                up.url("/"),
+                up.port()
+            ))
+            .await;
+        let mut text = String::new();
+        while !text.contains(left[2].trim_end()) {
+            let more = client.exactly(1).await;
+            text.push_str(&more);
+        }
+        go.send(()).unwrap();
+        text.push_str(&client.rest().await);
+        assert_eq!(dechunked(body(&text)), left.concat(), "{coding}");
+        assert!(!text.to_lowercase().contains("content-encoding"), "{text}");
+        assert_eq!(
+            stand.finish().await.lines(),
+            ["http-request allow", "http-response allow"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_cannot_be_read_end_in_one_refusal() {
+    let zeros = vec![b'\n'; 16 << 20];
+    for (content, is_early) in [(gzip(&zeros), false), (b"no gzip at all".to_vec(), true)] {
+        let fields = "Content-Type: text/event-stream\r\n";
+        let rest = framed("Content-Encoding: gzip\r\n", &content, true);
+        let (response, receipts) = receive(fields, &rest).await;
+        // Of a bomb some events may have gone before it shows.
+        assert!(!is_early || status(&response) == 403, "{response:.300}");
+        assert_eq!(receipts.matches("http-response").count(), 1, "{receipts}");
+        assert!(receipts.contains(r#""reason":"opaque""#), "{receipts}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_a_client_in_a_coding_are_rewritten() {
+    let token = TOKEN.concat();
+    let up = Upstreams::echo().await;
+    let stand = open().await;
+    let text = format!("{{\"n\":1}}\n{{\"key\":\"{token}\"}}\n");
+    let rest = framed("Content-Encoding: gzip\r\n", &gzip(text.as_bytes()), true);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: up.example:{}\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n",
+        up.url("/"),
+        up.port()
+    );
+    let response = stand.ask([head.as_bytes(), &rest].concat()).await;
+    assert_eq!(status(&response), 200, "{response}");
+    let seen = up.seen();
+    assert!(seen.contains("<carboy:gitlab-token:1>"), "{seen}");
+    assert!(
+        !seen.contains(&token) && !seen.to_lowercase().contains("content-encoding"),
+        "{seen}"
+    );
+    stand.finish().await;
+}
+
 fn dechunked(mut text: &str) -> String {
     let mut content = String::new();
     while let Some((size, rest)) = text.split_once("\r\n") {
@@ -266,6 +391,10 @@ fn compressed(messages: &[&str]) -> Vec<Vec<u8>> {
     messages.iter().map(message).collect()
 }
 
+/// What makes a message worth compressing.
+const EVER: &str =
+    "as ever and ever and ever and ever and ever and ever and ever and ever and ever";
+
 /// Whether a message goes compressed, and its text. What was rewritten refers to no other message.
 fn opened(message: &Raw) -> (bool, String) {
     let is_compressed = message.first & 0x40 != 0;
@@ -289,8 +418,8 @@ fn opened(message: &Raw) -> (bool, String) {
 async fn messages_of_a_client_are_rewritten() {
     let token = TOKEN.concat();
     let texts = [
-        format!("the key is {token}, as ever"),
-        "the key is not here, as ever".into(),
+        format!("the key is {token}, {EVER}"),
+        format!("the key is not here, {EVER}"),
     ];
     let [first, second] = &compressed(&[&texts[0], &texts[1]])[..] else {
         panic!("two messages");
@@ -315,11 +444,11 @@ async fn messages_of_a_client_are_rewritten() {
         }
         let is_compressed = !headers.is_empty();
         for expect in [
-            "the key is <carboy:gitlab-token:1>, as ever",
-            "the key is not here, as ever",
+            format!("the key is <carboy:gitlab-token:1>, {EVER}"),
+            format!("the key is not here, {EVER}"),
         ] {
             let came = ws.frame().await.expect("a message");
-            assert_eq!(opened(&came), (is_compressed, expect.to_owned()), "{name}");
+            assert_eq!(opened(&came), (is_compressed, expect), "{name}");
         }
         assert_eq!(ws.close().await, ["close 1000"], "{name}");
         assert!(!up.seen().contains(&token), "{name}");
@@ -332,7 +461,7 @@ async fn messages_of_a_client_are_rewritten() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_of_a_server_are_rewritten() {
-    let text = format!(r#"{{"you":"{PASSPHRASE}","page":"Good. {BAD} More."}}"#);
+    let text = format!(r#"{{"you":"{PASSPHRASE}","page":"Good. {BAD} {EVER}."}}"#);
     let left = text
         .replace(PASSPHRASE, "<carboy:known-secret:1>")
         .replace(BAD, MARK);
@@ -390,5 +519,62 @@ async fn what_a_placeholder_stands_for_is_put_back_where_the_policy_says_so() {
         assert_eq!(body(&came), expect, "{name}: {came}");
         assert!(!up.seen().contains(&token));
         assert!(!stand.finish().await.text.contains(&token));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_are_put_back_in_what_comes_as_it_is_made() {
+    let token = TOKEN.concat();
+    let policy = format!("{REWRITE}  redact_restore: true\n");
+    for (kind, before, after) in [
+        (
+            "text/event-stream",
+            "data: {\"n\":1}\n\ndata: {\"key\":\"",
+            "\"}\n\n",
+        ),
+        ("application/json", "{\"key\":\"", "\"}"),
+        ("text/plain", "The key is ", ", and <carboy is no key"),
+    ] {
+        let up = Upstreams::run(move |mut far| async move {
+            while let Some(request) = far.request().await {
+                let placeholder = request.split("\r\n\r\n").nth(1).unwrap();
+                let content = format!("{before}{placeholder}{after}");
+                // In chunks that cut the placeholder, and for the last kind with a pause that no body
+                // which is taken in whole has.
+                far.say(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                ))
+                .await;
+                for piece in content.as_bytes().chunks(3) {
+                    let whole = chunked(piece, 3);
+                    far.say(whole.strip_suffix(b"0\r\n\r\n").unwrap()).await;
+                }
+                if kind == "text/plain" {
+                    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+                }
+                far.say("0\r\n\r\n").await;
+            }
+        })
+        .await;
+        let stand = Stand::open(&policy).await;
+        let response = stand
+            .ask(format!(
+                "POST {} HTTP/1.1\r\nHost: up.example:{}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{token}",
+                up.url("/"),
+                up.port(),
+                token.len()
+            ))
+            .await;
+        let text = match response.contains("chunked") {
+            true => dechunked(body(&response)),
+            false => body(&response).to_owned(),
+        };
+        assert_eq!(
+            text,
+            format!("{before}{token}{after}"),
+            "{kind}: {response}"
+        );
+        assert!(!up.seen().contains(&token), "{kind}");
+        assert!(!stand.finish().await.text.contains(&token), "{kind}");
     }
 }

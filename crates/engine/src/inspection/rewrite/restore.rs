@@ -1,10 +1,13 @@
 //! Placeholders that come back, with what they stand for put in their place.
 
+use std::fmt;
+
 use memchr::memmem;
 
 use super::place::{Place, apply};
 use super::{DECODED_BYTES_MAX, Form, Inspection};
 use crate::crossing::{Direction, Surface, SurfaceKind};
+use crate::host::Host;
 use crate::scan::decode;
 use crate::session::Session;
 
@@ -13,6 +16,9 @@ const PLACES_MAX: usize = 1024;
 
 /// The longest id of a rule, and its number.
 const KEY_BYTES_MAX: usize = 64;
+
+/// The longest of the ways to write a placeholder, with its key.
+const PLACEHOLDER_BYTES_MAX: usize = 96;
 
 /// How a value is spelt, so that what it is put into stays what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +66,81 @@ const WAYS: [Written; 4] = [
     },
 ];
 
+/// Puts values back in content as it goes on. However it is cut, what it gives is the same.
+pub struct Restorer {
+    host: Host,
+    /// None until the content's first byte tells.
+    form: Option<Form>,
+    /// The beginning of what may be a placeholder.
+    held: Vec<u8>,
+}
+
+impl Restorer {
+    /// Takes the next bytes, and returns what may go on of all that came.
+    pub fn feed(&mut self, bytes: &[u8], session: &Session) -> Vec<u8> {
+        self.held.extend_from_slice(bytes);
+        let rest = self.held.split_off(settled(&self.held));
+        let content = std::mem::replace(&mut self.held, rest);
+        self.restored(content, session)
+    }
+
+    /// Says that no more comes, and returns what is left.
+    pub fn end(&mut self, session: &Session) -> Vec<u8> {
+        let content = std::mem::take(&mut self.held);
+        self.restored(content, session)
+    }
+
+    fn restored(&mut self, content: Vec<u8>, session: &Session) -> Vec<u8> {
+        let Some(first) = content.trim_ascii_start().first() else {
+            return content;
+        };
+        let form = *self.form.get_or_insert(match first {
+            b'{' | b'[' | b'"' => Form::Json,
+            b'<' => Form::Markup,
+            _ => Form::Text,
+        });
+        let places = places(&content, form, &self.host, session);
+        match places.is_empty() {
+            true => content,
+            false => apply(&content, places),
+        }
+    }
+}
+
+impl fmt::Debug for Restorer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Restorer({})", self.host)
+    }
+}
+
+/// Where content ends of which surely no placeholder goes on.
+fn settled(content: &[u8]) -> usize {
+    let from = content.len().saturating_sub(PLACEHOLDER_BYTES_MAX);
+    let may_go_on = |at: &usize| {
+        let rest = &content[*at..];
+        WAYS.iter().any(|way| {
+            let open = way.open.as_bytes();
+            let is_closed = || memmem::find(rest, way.close.as_bytes()).is_some();
+            open.starts_with(rest) || (rest.starts_with(open) && !is_closed())
+        })
+    };
+    (from..content.len())
+        .find(may_go_on)
+        .unwrap_or(content.len())
+}
+
 impl Inspection {
+    /// What puts values back in a body as it goes on, where the policy wants so and the body is in no
+    /// content coding. What it is fed was judged and released already.
+    pub fn restorer(&self) -> Option<Restorer> {
+        let may_be = self.restores() && !self.is_stopped() && self.encoding.is_empty();
+        may_be.then(|| Restorer {
+            host: self.target.host.clone(),
+            form: self.events.map(|_| Form::Events),
+            held: Vec::new(),
+        })
+    }
+
     /// Whether the policy wants placeholders that come back replaced by what they stand for, so that
     /// there is reason to call [`Inspection::restore`].
     pub fn restores(&self) -> bool {
@@ -86,12 +166,17 @@ impl Inspection {
             bytes: content,
             ..next
         });
-        let host = self.target.host.to_string();
-        let found = memmem::find_iter(content, "carboy");
-        let places = found.filter_map(|at| place(content, at, form, &host, session));
-        let places: Vec<_> = places.take(PLACES_MAX).collect();
+        let places = places(content, form, &self.target.host, session);
         (!places.is_empty()).then(|| apply(content, places))
     }
+}
+
+/// The placeholders in content that stand for what the session sent to a host.
+fn places(content: &[u8], form: Form, host: &Host, session: &Session) -> Vec<Place> {
+    let host = host.to_string();
+    let found = memmem::find_iter(content, "carboy");
+    let places = found.filter_map(|at| place(content, at, form, &host, session));
+    places.take(PLACES_MAX).collect()
 }
 
 /// The placeholder around `at`, and what it stands for.

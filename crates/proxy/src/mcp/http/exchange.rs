@@ -145,7 +145,7 @@ async fn hear(link: Link, answer: Answer, back: Vec<Vec<u8>>) -> Result<Response
         }
         Ok(Words::Other(flow)) => {
             let source = Source::Upstream(Came::by(lease));
-            let mut body = Body::inspected(flow, pass, source, &head.headers);
+            let mut body = Body::inspected(flow, pass, source, &mut head.headers);
             body.prime().await?;
             Ok(Response::from_parts(head, Reply::Other(Box::new(body))))
         }
