@@ -189,9 +189,11 @@ async fn talk_until(
 pub(crate) async fn listen(door: &Door, count: usize, pause: Duration) -> Result<Stretch> {
     let path = format!("/events/{count}/{}", pause.as_millis());
     let (mut stream, mut buffer) = open(door, &path, "").await?;
+    let (mut chunks, mut content) = (Chunks::default(), Vec::new());
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < count {
-        while let Some(at) = take_event(&mut buffer) {
+        chunks.take(&mut buffer, &mut content)?;
+        while let Some(at) = take_event(&mut content) {
             times.push(now().saturating_sub(Duration::from_nanos(at?)));
         }
         if times.len() < count {
@@ -204,6 +206,40 @@ pub(crate) async fn listen(door: &Door, count: usize, pause: Duration) -> Result
         per_second: answers as f64 / start.elapsed().as_secs_f64(),
         p50: median(&mut times).context("no event came")?,
     })
+}
+
+/// The framing of a chunked body (RFC 9112, section 7.1), without extensions and trailers: a gate may cut
+/// events as it likes.
+#[derive(Default)]
+struct Chunks {
+    /// Bytes of the chunk at hand that are to come, its end with them.
+    left: usize,
+}
+
+impl Chunks {
+    /// Moves what came of the content over.
+    fn take(&mut self, buffer: &mut Vec<u8>, content: &mut Vec<u8>) -> Result<()> {
+        const END: usize = 2;
+        loop {
+            if self.left == 0 {
+                let Some(end) = buffer.windows(END).position(|two| two == b"\r\n") else {
+                    return Ok(());
+                };
+                let size = std::str::from_utf8(&buffer[..end])?;
+                let size = usize::from_str_radix(size, 16).context("a chunk has its size")?;
+                buffer.drain(..end + END);
+                self.left = size + END;
+            }
+            let taken = self.left.min(buffer.len());
+            let of_content = taken.min(self.left.saturating_sub(END));
+            content.extend_from_slice(&buffer[..of_content]);
+            buffer.drain(..taken);
+            self.left -= taken;
+            if self.left > 0 {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// When the next event was sent.
