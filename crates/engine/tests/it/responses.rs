@@ -16,6 +16,9 @@ const NOW: Time = Time {
     unix_seconds: 1_767_225_600,
 };
 
+/// The fields of a head.
+type Head<'a> = &'a [(&'a str, &'a str)];
+
 const HOST: &str = "files.example.com";
 
 /// One crossing with a head and a body, of which each piece is pushed at once.
@@ -87,7 +90,7 @@ fn content_types_and_lengths_are_as_the_policy_has_them() {
     let ten: &[&[u8]] = &[b"01234", b"56789"];
     let html = ("Content-Type", "Text/HTML; charset=utf-8");
     let json = ("Content-Type", "application/json");
-    let cases: &[(&str, &[(&str, &str)], &[&[u8]], &str)] = &[
+    let cases: &[(&str, Head<'_>, &[&[u8]], &str)] = &[
         ("", &[html], ten, "allow"),
         (TEXT, &[html], ten, "allow"),
         (TEXT, &[json], ten, "allow"),
@@ -224,7 +227,7 @@ fn bombs_are_refused_with_what_why_and_how_to_allow_it() {
     let stacked = [("Content-Encoding", "gzip, gzip")];
     let lax = format!("inspect: {{at: [{{host: {HOST}, opaque: warn}}]}}");
     let strict = "inspect: {opaque: block}";
-    let cases: &[(&str, &[(&str, &str)], &[u8], &str)] = &[
+    let cases: &[(&str, Head<'_>, &[u8], &str)] = &[
         ("", &coded, &once, "opaque by opaque-ratio"),
         ("", &stacked, &twice, "opaque by opaque-ratio"),
         (&lax, &coded, &once, "allow opaque-ratio warn"),
