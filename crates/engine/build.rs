@@ -10,6 +10,8 @@ mod fold;
 mod gate;
 #[path = "src/injection/letter.rs"]
 mod letter;
+#[path = "src/injection/opening.rs"]
+mod opening;
 #[path = "build/reach.rs"]
 mod reach;
 #[path = "build/require.rs"]
@@ -44,6 +46,7 @@ fn main() {
     let cues = model.cues;
     write("score.rs", model.statics);
     write("trie.bin", model.trie);
+    write("openings.bin", model.openings);
     let Gates {
         plain,
         wide,

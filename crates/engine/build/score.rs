@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::letter::is_letter;
+use crate::opening;
 use crate::source::{PatternSource, RuleSource};
 use crate::trie;
 
@@ -79,6 +80,8 @@ pub(crate) struct Model {
     pub(crate) cues: Range<usize>,
     pub(crate) statics: String,
     pub(crate) trie: Vec<u8>,
+    /// The set of how its words begin.
+    pub(crate) openings: Vec<u8>,
 }
 
 /// Reads the model of weak signals in a directory that one of the rules names, and gives that rule the
@@ -170,7 +173,36 @@ fn emit(model: &ModelSource, first_cue: usize) -> Result<Model, String> {
         cues: first_cue..first_cue + points.len(),
         statics: out,
         trie: trie::build(lexemes.keys().copied()),
+        openings: openings(lexemes.keys().copied()),
     })
+}
+
+/// The set of how words begin: a bit for each beginning in each spelling.
+fn openings<'a>(words: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let mut set = vec![0; opening::SET_LEN];
+    for word in words {
+        let [first, second, third] = [0, 1, 2].map(|index| spellings(word.as_bytes(), index));
+        for (a, b, c) in first.flat_map(|a| {
+            let third = third.clone();
+            second
+                .clone()
+                .flat_map(move |b| third.clone().map(move |c| (a, b, c)))
+        }) {
+            let (byte, bit) = opening::bit([a, b, c]);
+            set[byte] |= bit;
+        }
+    }
+    set
+}
+
+/// The bytes that may stand at an index of a text where a word begins: its own, or any after its end
+/// and from white space and apostrophes on, which may be spelt with more bytes or fewer.
+fn spellings(word: &[u8], index: usize) -> RangeInclusive<u8> {
+    let is_spelt_variously = |byte: &u8| matches!(byte, b' ' | b'\'');
+    match word.get(index) {
+        Some(byte) if !word[..=index].iter().any(is_spelt_variously) => *byte..=*byte,
+        Some(_) | None => u8::MIN..=u8::MAX,
+    }
 }
 
 /// What a word stands for: where any letter may follow, and where none does.

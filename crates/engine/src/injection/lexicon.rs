@@ -1,6 +1,7 @@
 //! Finds the words of the model, and what they stand for.
 
 use super::MODEL;
+use super::opening;
 use super::text::{self, Item, KINDS, Kind};
 
 /// A word, phrase or stem, in any language.
@@ -78,18 +79,18 @@ impl Found {
                     1
                 }
             };
-            self.walk(text, start, letters);
+            if may_begin(text, start) {
+                self.walk(text, start, letters);
+            }
             letters += count;
         }
     }
 
     fn clear(&mut self) {
-        for (concept, spans) in self.spans.iter_mut().enumerate() {
-            if self.concepts & 1 << concept != 0 {
-                spans.clear();
-            }
+        while self.concepts != 0 {
+            self.spans[self.concepts.trailing_zeros() as usize].clear();
+            self.concepts &= self.concepts - 1;
         }
-        self.concepts = 0;
         self.about.clear();
         self.ends.clear();
     }
@@ -135,6 +136,16 @@ impl Found {
     }
 }
 
+/// Whether a word of the model may begin at a place.
+#[inline]
+fn may_begin(text: &[u8], at: usize) -> bool {
+    let beginning = text[at..].first_chunk();
+    beginning.is_none_or(|beginning| {
+        let (byte, bit) = opening::bit(*beginning);
+        OPENINGS[byte] & bit != 0
+    })
+}
+
 /// The next byte as the lexicon spells it, and where the one after it is. White space of any kind and
 /// length is one space, unless an empty line is in it; apostrophes are alike.
 #[inline]
@@ -152,8 +163,9 @@ fn spelt(text: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
+#[inline]
 fn spelt_space(text: &[u8], at: usize) -> Option<(u8, usize)> {
-    match text::item(text, at) {
+    match text::space(text, at) {
         Item::Space {
             end,
             is_break: false,
@@ -205,3 +217,7 @@ impl Place {
 static TRIE: &[[u8; 8]] = include_bytes!(concat!(env!("OUT_DIR"), "/trie.bin"))
     .as_chunks()
     .0;
+
+/// How words begin, in every way that they may be spelt.
+static OPENINGS: &[u8; opening::SET_LEN] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/openings.bin"));

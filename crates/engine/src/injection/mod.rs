@@ -9,6 +9,7 @@ mod cue;
 mod letter;
 mod lexicon;
 mod mention;
+mod opening;
 mod passage;
 mod signal;
 mod text;

@@ -10,6 +10,10 @@ pub(super) fn lower(bytes: &[u8], lower: &mut Vec<u8>) {
     lower.clear();
     lower.extend_from_slice(bytes);
     lower.make_ascii_lowercase();
+    // This has vector instructions, the search for the first that is not has none.
+    if bytes.is_ascii() {
+        return;
+    }
     let mut at = 0;
     while let Some(plain) = bytes[at..].iter().position(|byte| !byte.is_ascii()) {
         at += plain;
@@ -84,6 +88,7 @@ pub(super) enum Item {
     Mark { c: char, end: usize },
 }
 
+#[inline(always)]
 pub(super) fn item(text: &[u8], at: usize) -> Item {
     match KINDS[usize::from(text[at])] {
         Kind::Letter => word(text, at),
@@ -100,6 +105,7 @@ pub(super) fn item(text: &[u8], at: usize) -> Item {
     }
 }
 
+#[inline]
 fn word(text: &[u8], start: usize) -> Item {
     let (mut end, mut hidden) = (start, 0);
     loop {
@@ -131,7 +137,23 @@ fn wide(text: &[u8], at: usize) -> Option<(char, usize)> {
     is_wide.then(|| decode(text, at))
 }
 
-fn space(text: &[u8], mut end: usize) -> Item {
+/// The white space that begins at a place.
+#[inline]
+pub(super) fn space(text: &[u8], start: usize) -> Item {
+    let is_followed = text
+        .get(start + 1)
+        .is_some_and(|byte| is_plain_letter(*byte));
+    if is_followed && text[start].is_ascii() {
+        return Item::Space {
+            end: start + 1,
+            is_break: false,
+        };
+    }
+    spaces(text, start)
+}
+
+#[inline(never)]
+fn spaces(text: &[u8], mut end: usize) -> Item {
     let mut breaks = 0;
     while let Some(byte) = text.get(end) {
         end += match KINDS[usize::from(*byte)] {
