@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::door::Door;
 use crate::http2::http2;
+use crate::latency::latency;
 use crate::live::{listen, talk};
 use crate::load::{Stretch, connect_once, exchange, median, stretch, transfer};
 use crate::many::{many, soak};
@@ -21,6 +22,7 @@ type Group = fn(&mut Table) -> Result<()>;
 /// All groups by name, in the order in which they run.
 pub(crate) const ALL: &[(&str, Group)] = &[
     ("http", http),
+    ("latency", latency),
     ("http2", http2),
     ("gzip", gzip),
     ("connect", connections),
@@ -52,8 +54,8 @@ const GIB: usize = 1 << 30;
 /// A gate between client and origins, and the doors that lead through it or past it.
 pub(crate) struct Stage {
     pub(crate) gate: Gate,
-    direct: Door,
-    direct_tls: Door,
+    pub(crate) direct: Door,
+    pub(crate) direct_tls: Door,
     pub(crate) forward: Door,
     pub(crate) tunnel: Door,
     pub(crate) intercepted: Door,
@@ -173,15 +175,15 @@ fn http(table: &mut Table) -> Result<()> {
 }
 
 /// Load through the gate and past it.
-struct Compared {
-    through: Stretch,
-    past: Stretch,
+pub(crate) struct Compared {
+    pub(crate) through: Stretch,
+    pub(crate) past: Stretch,
     /// The gate's processor time for each answer.
     cpu: Duration,
 }
 
 /// Medians of stretches through the gate and past it, taken in turns.
-fn compare(
+pub(crate) fn compare(
     gate: &Gate,
     through: &Door,
     past: &Door,
@@ -492,7 +494,7 @@ fn add_times(
     Ok(())
 }
 
-fn micros(time: Duration) -> String {
+pub(crate) fn micros(time: Duration) -> String {
     format!("{:.1} us", time.as_nanos() as f64 / 1e3)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every figure stands beside its baseline, measured in the same run, in turns. Client, origin and
 //! gate share the machine's cores. `cargo bench -p carboy --bench gate [-- NAME...]` measures only
-//! the groups named: `http`, `http2`, `gzip`, `connect`, `gib`, `memory`, `start`, `live`, `mcp`, `many`, `soak`.
+//! the groups named: `http`, `latency`, `http2`, `gzip`, `connect`, `gib`, `memory`, `start`, `live`, `mcp`, `many`, `soak`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -14,6 +14,7 @@
 mod door;
 mod groups;
 mod http2;
+mod latency;
 mod live;
 mod load;
 mod many;
