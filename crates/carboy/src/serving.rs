@@ -53,6 +53,8 @@ impl Serving {
             });
             anyhow::Ok((Arc::clone(&gate), listening?))
         })?;
+        // A gate serves as well with what its start used still in memory.
+        let _ = carboy_bottle::forget_start();
         Ok(Self {
             runtime,
             gate,

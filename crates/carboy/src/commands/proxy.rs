@@ -115,6 +115,8 @@ async fn serve(args: &ProxyArgs, role: Role, gate: Arc<Gate>) -> Result<Totals> 
     let listener = Listener { socket, role };
     let count = thread::available_parallelism().map_or(1, NonZero::get);
     let workers = Workers::start(count, gate.evidence().durability())?;
+    // A gate serves as well with what its start used still in memory.
+    let _ = carboy_bottle::forget_start();
     carboy_proxy::serve(Arc::clone(&gate), vec![listener], workers, end(ends)).await?;
     reloading.abort();
     gate.evidence().close().context("cannot end the receipts")?;

@@ -4,6 +4,7 @@ mod channel;
 mod command;
 mod init;
 mod landlocked;
+mod memory;
 mod netlink;
 mod parent;
 mod reaper;
@@ -16,6 +17,7 @@ mod seccomp;
 mod sys;
 
 pub use init::init_if_requested;
+pub use memory::forget_start;
 pub use parent::{Ended, Prepared, original_destination, spawn, terminal_attached};
 pub use relay::{terminal_is_drawn_on, terminal_is_raw};
 pub use sys::ends_with_parent;
