@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,21 +11,21 @@ use std::task::{Context, Poll, ready};
 use ::http::HeaderMap;
 use ::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
-use carboy_engine::{EventForm, Fault, Reason, Surface, SurfaceKind};
+use carboy_engine::{Fault, Surface, SurfaceKind};
 use carboy_wire::grpc::Messages;
 use carboy_wire::http::trailer_surfaces;
-use carboy_wire::refusal::render_event;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::draft::Draft;
 use super::flow::Flow;
 use super::guard::{Busy, ConnectionState};
+use super::pauses::{Doubt, Idle};
 use super::whole::is_media;
 use crate::gate::{Pass, Refused, Restoring};
 use crate::limits::{
-    BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT, EVENT_PAUSE,
+    BODY_HOLD_BYTES_MAX, BODY_IDLE_TIMEOUT, BODY_PRIME_BYTES_MAX, BODY_PRIME_TIMEOUT,
 };
 use crate::upstream::Lease;
 
@@ -110,24 +110,6 @@ pub(crate) struct Inspected {
     /// Whether bytes came since the last lull.
     is_flowing: bool,
     idle: Option<Idle>,
-}
-
-/// How a stream of events is treated.
-#[derive(Default)]
-struct Doubt {
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Whether a refusal can be told in an event of its own: of a response in clear, without a length,
-    /// made of server-sent events.
-    can_tell: bool,
-    /// Whether the client has the response's head.
-    has_begun: bool,
-}
-
-/// Tells when a body has stood still for too long. Most are whole as they come, and have none.
-struct Idle {
-    alarm: Pin<Box<Sleep>>,
-    /// When a frame came last.
-    last: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -629,62 +611,6 @@ fn surface(bytes: &[u8]) -> Surface<'_> {
         kind: SurfaceKind::Body,
         name: "",
         bytes,
-    }
-}
-
-impl Doubt {
-    fn of(from: &Flow, pass: &Pass, source: &Source, headers: &HeaderMap) -> Option<Self> {
-        let form = pass.events()?;
-        let can_tell = form == EventForm::Sent
-            && matches!(source, Source::Upstream(_))
-            && from.size_hint().exact().is_none()
-            && !headers.contains_key(CONTENT_ENCODING);
-        Some(Self {
-            can_tell,
-            ..Self::default()
-        })
-    }
-
-    /// Whether no more has come for [`EVENT_PAUSE`].
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(sleep(EVENT_PAUSE)));
-        let is_over = alarm.as_mut().poll(cx).is_ready();
-        if is_over {
-            self.alarm = None;
-        }
-        is_over
-    }
-
-    /// The last event of a refused stream. What broke off by itself is broken off.
-    fn words(&self, refused: &Refused) -> Option<Bytes> {
-        let is_refused = !matches!(
-            refused.refusal.reason,
-            Reason::Upstream | Reason::UpstreamTimeout | Reason::Dropped
-        );
-        let can_tell = self.can_tell && self.has_begun && is_refused;
-        can_tell.then(|| render_event(&refused.refusal, &refused.id.to_string()))
-    }
-}
-
-impl Idle {
-    fn from_now() -> Self {
-        Self {
-            alarm: Box::pin(sleep(BODY_IDLE_TIMEOUT)),
-            last: Instant::now(),
-        }
-    }
-
-    /// Ready when no frame has come for [`BODY_IDLE_TIMEOUT`].
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            if self.last.elapsed() >= BODY_IDLE_TIMEOUT {
-                return Poll::Ready(());
-            }
-            self.alarm.set(sleep_until(self.last + BODY_IDLE_TIMEOUT));
-        }
-        Poll::Pending
     }
 }
 

@@ -8,6 +8,7 @@ mod exchange;
 mod flow;
 mod guard;
 mod own;
+mod pauses;
 mod websocket;
 mod whole;
 
