@@ -52,11 +52,26 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// A layer of the confinement could not be built.
-    #[error("cannot build the bottle: {0}")]
-    Sandbox(#[from] carboy_sandbox::Error),
+    #[error("{}", of_layer(.0))]
+    Sandbox(carboy_sandbox::Error),
     /// The gate did not start, so neither did the command.
-    #[error("the gate did not start: {0}")]
-    Gate(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the gate did not start")]
+    Gate(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What was not built; of the command, that it was not run.
+fn of_layer(error: &carboy_sandbox::Error) -> String {
+    let text = error.to_string();
+    match text.strip_prefix("command: ") {
+        Some(step) => format!("cannot {step}"),
+        None => format!("cannot build the bottle: {text}"),
+    }
+}
+
+impl From<carboy_sandbox::Error> for Error {
+    fn from(error: carboy_sandbox::Error) -> Self {
+        Self::Sandbox(error)
+    }
 }
 
 impl Error {

@@ -44,14 +44,18 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
+    let failed = |dir: &Path| {
+        let dir = dir.display();
+        format!("cannot make the directory {dir}; CARBOY_STATE_DIR names another place for state")
+    };
     if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        fs::create_dir_all(parent).with_context(|| failed(parent))?;
     }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("cannot make {}", dir.display()))
+        .with_context(|| failed(dir))
 }
 
 /// The user's home directory.

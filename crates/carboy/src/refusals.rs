@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use carboy_engine::{CrossingKind, Refusal, SurfaceKind};
+use carboy_engine::{CrossingKind, Reason, Refusal, SurfaceKind};
 use carboy_proxy::{Asking, Notice, Observer};
 use serde_json::Value;
 
@@ -151,10 +151,16 @@ pub(crate) fn tool(server: &str, tool: &str) -> String {
 }
 
 fn key(notice: &Notice<'_>) -> Key {
+    // A budget that is spent is spent for the next name as well.
+    let is_budget = notice.refusal.reason == Reason::Budget;
+    let host = match is_budget {
+        true => notice.target.host.site().into(),
+        false => host(notice),
+    };
     Key {
         reason: notice.refusal.reason.as_str(),
         rule: notice.refusal.rule.clone(),
-        host: host(notice),
+        host,
     }
 }
 
@@ -184,6 +190,10 @@ fn line(notice: &Notice<'_>) -> String {
 fn what(notice: &Notice<'_>) -> String {
     let (host, port) = (host(notice), notice.target.port);
     let scheme = notice.target.scheme.as_str();
+    if notice.target.is_unknown() {
+        let method = notice.method.unwrap_or("a request");
+        return format!("{method} that names no target");
+    }
     match notice.kind {
         CrossingKind::DnsQuery => format!("the name {host}"),
         CrossingKind::Tunnel => format!("a tunnel to {host}:{port}"),

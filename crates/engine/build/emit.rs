@@ -27,6 +27,8 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
             let groups = 1 + gate::extra_groups(regex).len();
             let told = || reach::reach(regex, literals);
             let reach = pattern.reach.unwrap_or_else(told);
+            let stem = literals.iter().map(String::len).min().unwrap_or(0);
+            let len = reach::value_len(regex);
             // The sweep has its own; besides, only what must be met in its very case is compared.
             let literals = match rule.clue {
                 Some(_) => format!("&{literals:?}"),
@@ -36,7 +38,8 @@ pub(crate) fn rules(rules: &[RuleSource]) -> String {
             writeln!(
                 patterns,
                 "Pattern {{ rule: {index}, regex: {regex:?}, literals: {literals}, \
-                 groups: {groups}, reach: {reach}, is_anchored: {is_anchored}, clue: {clue} }},"
+                 groups: {groups}, reach: {reach}, is_anchored: {is_anchored}, stem: {stem}, \
+                 len: {len:?}, clue: {clue} }},"
             )
             .expect("a String takes all");
         }

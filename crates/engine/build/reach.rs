@@ -84,6 +84,37 @@ pub(crate) fn is_anchored(regex: &str, literals: &[String]) -> bool {
             .all(|head| literals.iter().any(|literal| head.starts_with(literal)))
 }
 
+/// The length of what a regex tells the value to be, its first group or all of it, where that begins
+/// the match and has one length only.
+pub(crate) fn value_len(regex: &str) -> Option<usize> {
+    let hir = parse(regex);
+    let parts = match hir.kind() {
+        HirKind::Concat(parts) => parts.as_slice(),
+        HirKind::Empty
+        | HirKind::Look(_)
+        | HirKind::Literal(_)
+        | HirKind::Class(_)
+        | HirKind::Capture(_)
+        | HirKind::Alternation(_)
+        | HirKind::Repetition(_) => std::slice::from_ref(&hir),
+    };
+    let mut parts = parts
+        .iter()
+        .skip_while(|part| matches!(part.kind(), HirKind::Look(_)));
+    let value = if let Some(HirKind::Capture(capture)) = parts.next().map(Hir::kind) {
+        &capture.sub
+    } else if hir.properties().explicit_captures_len() == 0 {
+        &hir
+    } else {
+        return None;
+    };
+    let (least, most) = (
+        value.properties().minimum_len(),
+        value.properties().maximum_len(),
+    );
+    least.filter(|_| least == most)
+}
+
 /// What the matches of a part begin with, folded.
 fn heads(hir: &Hir) -> Group {
     let known = known(hir);

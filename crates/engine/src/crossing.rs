@@ -122,7 +122,8 @@ impl Target {
         port: 0,
     };
 
-    pub(crate) fn is_unknown(&self) -> bool {
+    /// Whether this is [`Target::UNKNOWN`].
+    pub fn is_unknown(&self) -> bool {
         self.port == 0 && self.host == Self::UNKNOWN.host
     }
 }

@@ -93,14 +93,24 @@ pub(crate) fn host_service_not_listed(target: &Target) -> Refusal {
 
 pub(crate) fn address(named: Named<'_>, addr: IpAddr, class: AddressClass) -> Refusal {
     let message = match named.target.host {
-        crate::host::Host::Addr(_) => format!("{addr} is a {class} address"),
-        crate::host::Host::Name(_) => format!("{} is at {addr}, a {class} address", named.host()),
+        crate::host::Host::Addr(_) => format!("{addr} is {} address", article(class)),
+        crate::host::Host::Name(_) => {
+            format!("{} is at {addr}, {} address", named.host(), article(class))
+        }
     };
     let remedy = match class.is_permissible() {
         true => format!("add to the policy:\negress:\n  private: [\"{addr}\"]"),
-        false => format!("no policy can allow a {class} address"),
+        false => format!("no policy can allow {} address", article(class)),
     };
     refusal(Reason::AddressRefused, "egress.private", message, remedy)
+}
+
+fn article(class: AddressClass) -> String {
+    let class = class.to_string();
+    match class.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => format!("an {class}"),
+        false => format!("a {class}"),
+    }
 }
 
 pub(crate) fn denied_address(named: Named<'_>, addr: IpAddr, pattern: &HostPattern) -> Refusal {

@@ -98,6 +98,10 @@ pub(crate) struct Pattern {
     pub(crate) reach: usize,
     /// Whether each match begins with one of `literals`.
     pub(crate) is_anchored: bool,
+    /// The length of the shortest of `literals`.
+    pub(crate) stem: usize,
+    /// How long the value is from its literal on, where each is as long.
+    pub(crate) len: Option<usize>,
     /// Where it belongs to no rule: the view that it wakes.
     pub(crate) clue: Option<ClueKind>,
 }

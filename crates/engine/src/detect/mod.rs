@@ -3,6 +3,7 @@
 
 mod check;
 mod gate;
+mod glued;
 mod shape;
 
 use std::cell::Cell;
@@ -84,6 +85,9 @@ impl Detectors {
             for window in &windows {
                 let known = hits.len();
                 self.search(woken.number, bytes, window.clone(), hits);
+                if hits.len() == known {
+                    self.search_glued(woken.number, bytes, window.clone(), hits);
+                }
                 if hits.len() == known && self.is_swapped(woken.number, &bytes[window.clone()]) {
                     leave(clues, ClueKind::Swapped, window.clone());
                 }

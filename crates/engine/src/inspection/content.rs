@@ -20,6 +20,8 @@ const ENCODING_BYTES_MAX: usize = 128;
 const PATH_BYTES_MAX: usize = 4096;
 /// The longest name of a surface that a finding repeats. A longer one may be content.
 const NAME_BYTES_MAX: usize = 48;
+/// No credential that a rule describes is shorter.
+const CUT_BYTES_MIN: usize = 16;
 
 impl Inspection {
     pub(super) fn push_host(&mut self, raw: &[u8], now: Time) {
@@ -75,6 +77,9 @@ impl Inspection {
         if !self.is_seen(next.bytes) {
             self.scan(next.kind, next.name, next.bytes, now);
         }
+        for part in next.bytes.split(|b| matches!(b, b'/' | b';')) {
+            self.segments.add(part);
+        }
         for segment in next.bytes.split(|b| *b == b'/') {
             let part = Surface {
                 bytes: segment,
@@ -104,7 +109,10 @@ impl Inspection {
         if next.kind == SurfaceKind::Header {
             self.hear_of_content(next.name, next.bytes);
         }
-        self.headers.add(next.bytes);
+        match next.name.eq_ignore_ascii_case("cookie") {
+            true => crumbs(next.bytes).for_each(|crumb| self.headers.add(crumb)),
+            false => self.headers.add(next.bytes),
+        }
         if self.is_clean(next.kind, next.bytes) {
             return;
         }
@@ -131,20 +139,24 @@ impl Inspection {
         }
     }
 
-    /// A credential cut over several query items, headers or arguments is whole where they meet.
+    /// A credential cut over several segments of a path, query items, cookies, headers or arguments is
+    /// whole where they meet.
     pub(super) fn judge_joined(&mut self, now: Time) {
         if self.kind.direction() == Direction::Inbound {
             return;
         }
+        let segments = std::mem::take(&mut self.segments);
         let queries = std::mem::take(&mut self.queries);
         let headers = std::mem::take(&mut self.headers);
         let texts = std::mem::take(&mut self.texts);
         for (joined, kind) in [
+            (segments, SurfaceKind::Path),
             (queries, SurfaceKind::Query),
             (headers, SurfaceKind::Header),
             (texts, SurfaceKind::Argument),
         ] {
-            if joined.pieces() < 2 || self.is_stopped() {
+            let is_short = joined.bytes().len() < CUT_BYTES_MIN;
+            if joined.pieces() < 2 || is_short || self.is_stopped() {
                 continue;
             }
             let mut found = Vec::new();
@@ -476,6 +488,15 @@ impl Inspection {
         }
         self.docket.record(finding);
     }
+}
+
+/// The values of a `Cookie` header (RFC 6265, section 4.2.1).
+fn crumbs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b';').map(|crumb| {
+        let crumb = crumb.trim_ascii();
+        let equals = memchr::memchr(b'=', crumb);
+        equals.map_or(crumb, |equals| &crumb[equals + 1..])
+    })
 }
 
 /// A surface's name as a finding may repeat it: empty where it could be content.

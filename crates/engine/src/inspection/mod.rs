@@ -106,6 +106,7 @@ pub struct Inspection {
     alias: Option<String>,
     /// How the query is signed, if it is.
     signed: Option<Form>,
+    segments: Joined,
     queries: Joined,
     headers: Joined,
     texts: Joined,
@@ -172,6 +173,7 @@ impl Engine {
             url: Vec::new(),
             alias: None,
             signed: None,
+            segments: Joined::default(),
             queries: Joined::default(),
             headers: Joined::default(),
             texts: Joined::default(),

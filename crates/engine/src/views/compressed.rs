@@ -39,6 +39,9 @@ pub(super) enum Format {
     Zip,
 }
 
+/// What [`Format::name`] gives.
+pub(super) const NAMES: [&str; 7] = ["gzip", "zlib", "deflate", "zstd", "bzip2", "xz", "zip"];
+
 impl Format {
     fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::branch::Decoded;
 use super::sample::{Look, samples};
 use super::{Branches, Clue, ClueKind};
-use super::{alphabet, base85, compressed, hidden, mail, numbers, radix, respell, wide};
+use super::{
+    alphabet, base85, compressed, hidden, mail, markup, numbers, radix, respell, spelt, wide,
+};
 use crate::scan::BudgetSpent;
 
 type Grown = Result<(), BudgetSpent>;
@@ -52,6 +54,13 @@ fn by_start(branches: &mut Branches<'_, '_, '_>) -> Grown {
     if let Some(decoded) = wide::decode(bytes, branches.is_clipped()) {
         branches.add(decoded)?;
     }
+    // Of what is sent as it is, the strings are put together by its structure.
+    if branches.is_unpacked()
+        && markup::begins(bytes)
+        && let Some(decoded) = markup::text(bytes, branches.is_clipped())
+    {
+        branches.add(decoded)?;
+    }
     let format = compressed::unmarked(bytes);
     format.map_or(Ok(()), |format| unpack(branches, 0, format))
 }
@@ -80,6 +89,7 @@ fn by_samples(branches: &mut Branches<'_, '_, '_>) -> Grown {
             Look::Numeric => numbers::decode(bytes, at, clipped),
             Look::Dense => (at, base85::decode(bytes, at, clipped, &mut seen)),
             Look::Capitals => alphabet::grouped(bytes, at, clipped),
+            Look::Spelt => spelt::decode(bytes, at, clipped),
         };
         for decoded in found {
             branches.add(decoded)?;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::branch::{Decoded, Output, has_text};
+use super::branch::{Decoded, Output, is_mostly_text};
 use super::compressed;
 
 /// Undoes quoted-printable: `=3D` and line breaks that do not count.
@@ -71,7 +71,7 @@ pub(super) fn uuencoded(bytes: &[u8], begin: usize, clipped: bool) -> Option<Dec
         at = line.end + 1;
     }
     let is_any =
-        has_text(output.bytes()) || compressed::begins(output.bytes(), output.bytes().len());
+        is_mostly_text(output.bytes()) || compressed::begins(output.bytes(), output.bytes().len());
     is_any.then(|| output.decoded("uuencode", at.min(bytes.len()), clipped))
 }
 

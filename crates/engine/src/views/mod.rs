@@ -9,12 +9,14 @@ mod decoder;
 mod escape;
 mod hidden;
 mod mail;
+mod markup;
 mod numbers;
 mod plain;
 mod radix;
 mod respell;
 mod runs;
 mod sample;
+mod spelt;
 mod wide;
 
 pub(crate) use clue::{Clue, ClueKind};
@@ -319,6 +321,14 @@ impl<'w> Branches<'w, '_, '_> {
 
     fn is_clipped(&self) -> bool {
         self.view.clipped
+    }
+
+    /// Whether the view was decompressed.
+    fn is_unpacked(&self) -> bool {
+        match &self.view.origin {
+            Origin::Grown { name, .. } => compressed::NAMES.contains(name),
+            Origin::Raw | Origin::Plain { .. } | Origin::Decoded { .. } => false,
+        }
     }
 
     /// Takes work away that makes no view.

@@ -9,6 +9,8 @@ pub(super) enum Look {
     Dense,
     /// Several capitals, as base64 of text has in every few bytes.
     Capitals,
+    /// The same bytes between single ones.
+    Spelt,
 }
 
 /// A view of at least this many bytes is sampled less closely.
@@ -35,16 +37,19 @@ pub(super) fn samples<E>(
         LONG_MIN.. => LONG_STEP,
         _ => SHORT_STEP,
     };
-    let mut seen = [0; 3];
+    let mut seen = [0; 4];
     for (index, chunk) in bytes.chunks(step).enumerate() {
         let Some(sample) = chunk.first_chunk::<SAMPLE>() else {
             break;
         };
         let word = u64::from_le_bytes(*sample);
+        let at = index * step;
+        if is_spelt(word) && at >= seen[Look::Spelt as usize] {
+            seen[Look::Spelt as usize] = tell(Look::Spelt, at)?;
+        }
         let Some(look) = look(word) else {
             continue;
         };
-        let at = index * step;
         if at >= seen[look as usize] {
             seen[look as usize] = tell(look, at)?;
         }
@@ -83,9 +88,49 @@ fn is_dense(word: u64) -> bool {
     !is_below(word, 0x23) && !is_below(word ^ (ONES * u64::from(b',')), 1)
 }
 
+/// Whether single bytes stand between others that are the same each time, one to four of them.
+#[inline]
+fn is_spelt(word: u64) -> bool {
+    /// Of letters, as of underscores.
+    const UPPER: u64 = ONES << 6;
+    // More than one byte between each is mostly marks.
+    let periods = match (word & UPPER).count_ones() {
+        0..=4 => 2..=5,
+        _ => 2..=2,
+    };
+    let is_row = |period: usize| {
+        let differ = word ^ (word >> (8 * period));
+        REPEATED[period][..period]
+            .iter()
+            .any(|own| differ & own == 0)
+    };
+    periods.into_iter().any(is_row) && word != word.rotate_left(8)
+}
+
+/// Of each period, for each place in it that a spelt byte may have: the bytes that come again.
+static REPEATED: [[u64; 6]; 6] = {
+    let mut masks = [[0; 6]; 6];
+    let mut period = 2;
+    while period < 6 {
+        let mut spelt = 0;
+        while spelt < period {
+            let mut at = 0;
+            while at + period < 8 {
+                if at % period != spelt {
+                    masks[period][spelt] |= 0xff << (8 * at);
+                }
+                at += 1;
+            }
+            spelt += 1;
+        }
+        period += 1;
+    }
+    masks
+};
+
 #[cfg(test)]
 mod tests {
-    use super::{Look, look};
+    use super::{Look, is_spelt, look};
 
     #[test]
     fn samples_are_told_apart() {
@@ -101,6 +146,24 @@ mod tests {
             (b"function", Some(Look::Dense)),
         ] {
             assert_eq!(look(u64::from_le_bytes(*sample)), expect, "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn spelt_bytes_are_seen() {
+        for (sample, expect) in [
+            (b"A-K-I-A-", true),
+            (b"-g-h-p-_", true),
+            (b"A, K, I,", true),
+            (b"g\",\"h\",\"", true),
+            (b" \"g\", \"h", true),
+            (b"A_K_I_A_", true),
+            (b"        ", false),
+            (b"the word", false),
+            (b"function", false),
+            (b"--------", false),
+        ] {
+            assert_eq!(is_spelt(u64::from_le_bytes(*sample)), expect, "{sample:?}");
         }
     }
 }

@@ -114,6 +114,8 @@ encodings! {
     "bzip2" "bzip2" Bytes Bytes |b| read(bzip2::read::BzEncoder::new(b, bzip2::Compression::best()));
     "xz" "xz" Bytes Bytes |b| xz(b);
     "ZIP" "zip" Bytes Bytes |b| zip(b);
+    "Spelt with hyphens" "spelt" Ascii Ascii |b| between(b, 1, b"-");
+    "Spelt in quotes" "spelt" Clear Ascii |b| wrap(b"[\"", &join(b, "\", \"", |b| char::from(b).into()), b"\"]");
     "ROT13" "rot13" Clear Ascii |b| b.iter().map(|b| turn13(*b)).collect();
     "ROT47" "rot47" Clear Ascii |b| b.iter().map(|b| if (33..127).contains(b) { (b - 33 + 47) % 94 + 33 } else { *b }).collect();
     "Reversed" "reversed" Clear Ascii |b| b.iter().rev().copied().collect();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use carboy_wire::http1::{Framing, Violation};
+use carboy_wire::http1::{Framing, Violation, escape_target};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -104,8 +104,20 @@ impl<IO> Guard<IO> {
                 self.vetted += count;
                 Ok(())
             }
+            Err(Violation::Target) if self.mend_target() => self.vet(),
             Err(violation) => self.violate(violation),
         }
+    }
+
+    /// Writes the target of the request at hand as other clients would have. Whether that is another.
+    fn mend_target(&mut self) -> bool {
+        let Some(mended) = escape_target(&self.held[self.vetted..]) else {
+            return false;
+        };
+        self.held.truncate(self.vetted);
+        self.held.extend_from_slice(&mended);
+        self.framing.retry();
+        true
     }
 
     fn violate(&mut self, violation: Violation) -> io::Result<()> {
@@ -178,8 +190,13 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
         let vetted = match self.framing.advance(fresh) {
             Ok(vetted) => vetted,
             Err(violation) => {
+                self.held.extend_from_slice(fresh);
                 buf.set_filled(before);
-                return Poll::Ready(self.violate(violation));
+                let is_mended = violation == Violation::Target && self.mend_target();
+                return Poll::Ready(match is_mended {
+                    true => Ok(()),
+                    false => self.violate(violation),
+                });
             }
         };
         if vetted < fresh.len() {

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use super::target::may_stand;
 use super::{FIELDS_MAX, METHOD_BYTES_MAX, Violation};
 
 /// What kind of section the lines are of.
@@ -113,8 +114,7 @@ impl Block {
             return Err(Violation::Method);
         }
         let (target, version) = split_at_space(rest).ok_or(Violation::Version)?;
-        let allowed = |byte: &u8| matches!(byte, b'!'..=b'~') && *byte != b'#';
-        if target.is_empty() || !target.iter().all(allowed) {
+        if target.is_empty() || !target.iter().copied().all(may_stand) {
             return Err(Violation::Target);
         }
         self.connect = method == b"CONNECT";

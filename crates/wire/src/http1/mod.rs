@@ -5,12 +5,14 @@
 //! [`Framing`] walks the bytes ahead of the library and vets only what has one reading.
 
 mod block;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use carboy_engine::Fault;
 
 use block::{Block, Section};
+pub use target::escape_target;
 
 /// The longest request head. Longer than what servers take (8 to 48 KiB), so that it is not
 /// Carboy that refuses a client's cookies.
@@ -54,7 +56,8 @@ pub enum Violation {
     /// The method is not a token, or too long.
     #[error("the method is not a token")]
     Method,
-    /// The request target is empty, or holds a fragment or a byte that is not visible ASCII.
+    /// The request target is empty, or holds a fragment or a byte that no URL holds as it is. Some of
+    /// those [`escape_target`] mends.
     #[error("a byte in the request target that may not be there")]
     Target,
     /// The version is neither `HTTP/1.1` nor `HTTP/1.0`.
@@ -186,6 +189,12 @@ impl Framing {
     /// vetted from now on.
     pub fn pass_through(&mut self) {
         self.state = State::Opaque;
+    }
+
+    /// Forgets the violation of a head that the caller has mended, to vet it again from its start.
+    pub fn retry(&mut self) {
+        self.block = Block::default();
+        self.violation = None;
     }
 
     /// Whether no request is half-way, as far as the vetted bytes go, so that the connection may

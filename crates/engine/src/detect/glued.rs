@@ -1,0 +1,151 @@
+//! Credentials that are written right behind or before something else, as in `id_AKIA...` or
+//! `xghp_...x`: one letter more must not hide what its own form tells.
+
+use std::ops::Range;
+
+use super::{Detectors, Hit, is_whole_by_itself};
+use crate::detect::check::{self, Check, Outcome};
+use crate::rules::{PATTERNS, RULES};
+use crate::views::is_encoding_byte;
+
+/// A shorter beginning is met by chance at the end of a word.
+const STEM_MIN: usize = 4;
+
+/// A beginning of this many bytes is told from a word's end, whatever its letters are.
+const LONG_STEM_MIN: usize = 6;
+
+/// So many letters of its case before a beginning that is letters only are a word that ends in it:
+/// `slovakia`.
+const WORD_MIN: usize = 3;
+
+/// After so many symbols of an encoding in a row, four more that are a credential's beginning are
+/// chance: once in some ten million.
+const RUN_BYTES: usize = 64;
+
+impl Detectors {
+    /// Searches a pattern where its literal is, as if the view began and ended with the credential.
+    /// `window` begins with the literal.
+    pub(super) fn search_glued(
+        &self,
+        number: u16,
+        view: &[u8],
+        window: Range<usize>,
+        hits: &mut Vec<Hit>,
+    ) {
+        if !is_whole_by_itself(number) || !is_telling(number, view, window.start) {
+            return;
+        }
+        let is_glued = window.start > 0 && is_word(view[window.start - 1]);
+        if is_glued && self.search_part(number, view, window.clone(), hits) {
+            return;
+        }
+        if let Some(whole) = whole(number, view, window.start)
+            && (is_apart(view, &whole) || is_proved(number, &view[whole.clone()]))
+        {
+            self.search_part(number, view, whole, hits);
+        }
+    }
+
+    /// Whether something is found in a part of the view, as if that were all.
+    fn search_part(
+        &self,
+        number: u16,
+        view: &[u8],
+        part: Range<usize>,
+        hits: &mut Vec<Hit>,
+    ) -> bool {
+        let known = hits.len();
+        self.search(number, &view[part.clone()], 0..part.len(), hits);
+        for hit in &mut hits[known..] {
+            hit.range = part.start + hit.range.start..part.start + hit.range.end;
+        }
+        hits.len() > known
+    }
+}
+
+/// Whether the beginning of a credential at a place is no end of a word or chance.
+fn is_telling(number: u16, view: &[u8], at: usize) -> bool {
+    let stem = PATTERNS[usize::from(number)].stem;
+    let text = view.get(at..at + stem).unwrap_or_default();
+    let is_sign = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    let before = &view[at.saturating_sub(RUN_BYTES)..at];
+    let is_in_run = before.len() == RUN_BYTES && before.iter().all(|b| is_encoding_byte(*b));
+    let is_long = text.len() >= LONG_STEM_MIN;
+    !is_in_run
+        && !ends_word(before, text)
+        && (is_long || text.len() >= STEM_MIN && text.iter().any(is_sign))
+}
+
+fn ends_word(before: &[u8], stem: &[u8]) -> bool {
+    let is_upper = stem.iter().all(u8::is_ascii_uppercase);
+    let is_lower = stem.iter().all(u8::is_ascii_lowercase);
+    let is_alike =
+        |byte: &&u8| is_upper && byte.is_ascii_uppercase() || is_lower && byte.is_ascii_lowercase();
+    before.iter().rev().take_while(is_alike).count() >= WORD_MIN
+}
+
+/// Where a credential that has one length only is, if something is written on behind it.
+fn whole(number: u16, view: &[u8], at: usize) -> Option<Range<usize>> {
+    let whole = at..at + PATTERNS[usize::from(number)].len?;
+    view.get(whole.end)
+        .is_some_and(|byte| is_word(*byte))
+        .then_some(whole)
+}
+
+/// Whether the byte behind a token is of a kind that its own end has not.
+fn is_apart(view: &[u8], token: &Range<usize>) -> bool {
+    let (own, next) = (&view[token.clone()], view[token.end]);
+    let tail = &own[own.len().saturating_sub(TAIL_BYTES)..];
+    if tail.iter().all(u8::is_ascii_hexdigit) {
+        return !next.is_ascii_hexdigit();
+    }
+    let kind = |byte: u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    tail.iter().all(|byte| kind(*byte) != kind(next))
+}
+
+/// So many random symbols show each kind that they have.
+const TAIL_BYTES: usize = 16;
+
+/// Whether a checksum says that a value ends where it does.
+fn is_proved(number: u16, value: &[u8]) -> bool {
+    let rule = &RULES[PATTERNS[usize::from(number)].rule];
+    rule.checks.iter().any(|check| check.is_checksum())
+        && check::outcome(rule.checks, value) == Outcome::Pass
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+impl Check {
+    /// Whether it passes what is cut at another place once in millions only.
+    fn is_checksum(self) -> bool {
+        match self {
+            Self::Base58check
+            | Self::Bech32
+            | Self::Strkey
+            | Self::GithubCrc
+            | Self::GrafanaCrc => true,
+            // Of most tokens it says nothing.
+            Self::GitlabCrc
+            | Self::Entropy(_)
+            | Self::Mixed
+            | Self::Filled
+            | Self::Setting
+            | Self::Jwt
+            | Self::Pem
+            | Self::Basic
+            | Self::Macaroon
+            | Self::AwsKeyId
+            | Self::Clamped
+            | Self::Aba
+            | Self::LuhnIssuer
+            | Self::Mod97 => false,
+        }
+    }
+}

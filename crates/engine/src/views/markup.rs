@@ -1,0 +1,88 @@
+//! The text of markup within archives, as of office documents, whose words and sentences are cut over
+//! many elements.
+
+use super::branch::{Decoded, Output};
+
+/// Markup that is read. What a sentence is cut over is near its beginning or in the next window.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// Elements at whose end a line ends, without their prefix: of HTML, word processors, sheets and slides.
+const LINES: &[&[u8]] = &[b"p", b"div", b"li", b"tr", b"title", b"si", b"h"];
+
+/// Elements that stand for a blank.
+const BLANKS: &[&[u8]] = &[b"br", b"tab", b"s", b"line-break", b"td", b"th", b"c"];
+
+/// Whether a view begins like markup.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    let mut start = bytes.trim_ascii_start().iter();
+    start.next() == Some(&b'<')
+        && start
+            .next()
+            .is_some_and(|b| b"?!".contains(b) || b.is_ascii_alphabetic())
+}
+
+/// The text between tags.
+pub(super) fn text(bytes: &[u8], clipped: bool) -> Option<Decoded> {
+    let bytes = &bytes[..bytes.len().min(BYTES_MAX)];
+    let (mut output, mut at) = (Output::default(), 0);
+    while let Some(open) = memchr::memchr(b'<', &bytes[at..]) {
+        let open = at + open;
+        output.copy(bytes, at..open);
+        let Some(close) = memchr::memchr(b'>', &bytes[open..]) else {
+            at = open;
+            break;
+        };
+        let tag = &bytes[open + 1..open + close];
+        at = open + close + 1;
+        if let Some(blank) = stands_for(tag) {
+            output.push(blank, open);
+        }
+    }
+    output.copy(bytes, at..bytes.len());
+    let is_text = output
+        .bytes()
+        .iter()
+        .any(|byte| !byte.is_ascii_whitespace());
+    is_text.then(|| output.decoded("markup", bytes.len(), clipped))
+}
+
+/// What a reader sees where a tag is.
+fn stands_for(tag: &[u8]) -> Option<u8> {
+    let is_end = tag.first() == Some(&b'/');
+    let tag = &tag[usize::from(is_end)..];
+    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-');
+    let name = &tag[..tag.iter().take_while(is_name).count()];
+    let name = name.rsplit(|b| *b == b':').next().unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let is_one_of = |names: &[&[u8]]| names.contains(&&*name);
+    if is_end && is_one_of(LINES) {
+        Some(b'\n')
+    } else {
+        (!is_end && is_one_of(BLANKS)).then_some(b' ')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{begins, text};
+
+    #[test]
+    fn text_is_whole_over_its_elements() {
+        for (markup, expect) in [
+            (
+                "<?xml version=\"1.0\"?><w:p><w:r><w:t>Read </w:t></w:r><w:r><w:t>th</w:t></w:r>\
+                 <w:t>is</w:t></w:p><w:p><w:t>now</w:t></w:p>",
+                "Read this\nnow\n",
+            ),
+            ("<text:p>a<text:tab/>b<text:s/>c</text:p>", "a b c\n"),
+            ("<si><t>one</t></si><si><t>two</t></si>", "one\ntwo\n"),
+            ("<b>no end</b> <i", "no end <i"),
+        ] {
+            assert!(begins(markup.as_bytes()), "{markup}");
+            let decoded = text(markup.as_bytes(), false).expect("it has text");
+            assert_eq!(String::from_utf8_lossy(&decoded.bytes), expect);
+        }
+        assert!(text(b"<a><b/></a>", false).is_none());
+        assert!(!begins(b"< 5 and > 3"));
+    }
+}
