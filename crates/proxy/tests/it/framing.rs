@@ -175,3 +175,26 @@ async fn nothing_follows_a_refused_tunnel() {
     assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{response}");
     assert_eq!(stand.finish().await.lines(), ["tunnel block host_denied"]);
 }
+
+/// Clients that take a URL as it was typed send it so; others escape it first. However the bytes come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_as_it_was_typed_is_sent_as_a_url() {
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(OPEN).await;
+    let (url, port) = (up.url("/caf\u{e9}?q={\"a\":<1>}`"), up.port());
+    let request =
+        format!("GET {url} HTTP/1.1\r\nHost: up.example:{port}\r\nConnection: close\r\n\r\n");
+    for pieces in [1, 2, 7] {
+        let mut client = stand.client().await;
+        for piece in request.as_bytes().chunks(request.len().div_ceil(pieces)) {
+            client.send(piece).await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let response = client.rest().await;
+        let line = "GET /caf%C3%A9?q={%22a%22:%3C1%3E}%60 HTTP/1.1";
+        assert!(response.contains(line), "{response}");
+    }
+    let done = stand.finish().await;
+    assert_eq!(done.lines().len(), 6, "three requests, and their answers");
+    assert!(done.lines().iter().all(|line| line.contains(" allow")));
+}

@@ -51,3 +51,43 @@ fn path_start(target: &[u8]) -> Option<usize> {
         .position(|b| matches!(b, b'/' | b'?'))?;
     Some(authority + path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::escape_target;
+
+    #[test]
+    fn targets_are_written_as_urls() {
+        for (head, expect) in [
+            (
+                "GET /caf\u{e9}?q=\"a\" HTTP/1.1\r\nA: <b>\r\n",
+                Some("GET /caf%C3%A9?q=%22a%22 HTTP/1.1\r\nA: <b>\r\n"),
+            ),
+            (
+                "GET http://a.example/<x> HTTP/1.1\r\n",
+                Some("GET http://a.example/%3Cx%3E HTTP/1.1\r\n"),
+            ),
+            (
+                "GET http://a.example?`d HTTP/1.1\n",
+                Some("GET http://a.example?%60d HTTP/1.1\n"),
+            ),
+            (
+                "GET /a%20\u{20ac} HTTP/1.1\r\n",
+                Some("GET /a%20%E2%82%AC HTTP/1.1\r\n"),
+            ),
+            // A name is never escaped, nor is anything else that is wrong.
+            ("GET http://\u{e9}.example/ HTTP/1.1\r\n", None),
+            ("GET http://\u{e9}.example/\u{e9} HTTP/1.1\r\n", None),
+            ("CONNECT \u{e9}.example:443 HTTP/1.1\r\n", None),
+            ("GET /\u{e9}#x HTTP/1.1\r\n", None),
+            ("GET /\u{e9}\u{1b}[2J HTTP/1.1\r\n", None),
+            ("GET /plain HTTP/1.1\r\n", None),
+            ("GET /\u{e9}", None),
+            ("GET", None),
+        ] {
+            let escaped = escape_target(head.as_bytes());
+            let escaped = escaped.map(|bytes| String::from_utf8(bytes).expect("it is ASCII"));
+            assert_eq!(escaped.as_deref(), expect, "{head:?}");
+        }
+    }
+}
