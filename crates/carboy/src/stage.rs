@@ -28,7 +28,7 @@ impl Stage {
     /// When the temporary directory cannot be written.
     pub(crate) fn new(best_effort: bool, state: Option<PathBuf>) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("carboy-").tempdir();
-        let root = root.context("cannot make a temporary directory")?;
+        let root = root.context("cannot make a temporary directory; TMPDIR names where")?;
         let state = state.unwrap_or_else(|| root.path().join("state"));
         let stage = Self {
             root,

@@ -69,6 +69,7 @@ fn request(policy: Policy, url: &str) -> Result<Verdict> {
             let mut judge = Judge::open(policy, crossing)?;
             // A refusal ends the visit; the verdict has it.
             let _ = wire::request_surfaces(&head, &target, |surface| judge.push(surface));
+            judge.connect();
             Ok(judge.finish())
         }
         Err(fault) => {
@@ -171,6 +172,12 @@ impl Judge {
             Step::Stop => Err(Stopped),
             Step::Release(_) | Step::Hold | Step::Ask(_) | Step::Connect(_) => Ok(()),
         }
+    }
+
+    /// Judges an address that a URL names. A name is not resolved.
+    fn connect(&mut self) {
+        // A refusal is in the verdict; what else it wants is for who goes on.
+        let _ = self.inspection.connect(&self.session, self.now);
     }
 
     fn finish(self) -> Verdict {

@@ -207,6 +207,24 @@ fn check_allows_what_is_clean() {
     }
 }
 
+/// As `carboy run` would, although nothing is resolved.
+#[test]
+fn check_refuses_an_address_that_is_not_public() {
+    let place = Place::new(Who::Me);
+    for url in [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://0x7f.1:8080/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://host.internal:5432/",
+    ] {
+        let arguments = ["check", url, "--format", "json"];
+        let output = place.carboy().args(arguments).output().unwrap();
+        expect_code(&output, 1);
+        let verdict = json(&stdout(&output));
+        assert_eq!(verdict["refusal"]["reason"], "address_refused", "{url}");
+    }
+}
+
 #[test]
 fn check_refuses_a_host_that_strict_does_not_list() {
     let place = Place::new(Who::Me);
