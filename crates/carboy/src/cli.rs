@@ -261,6 +261,9 @@ pub(crate) struct McpProxyArgs {
     /// (repeatable)
     #[arg(long, value_name = "NAME=VARIABLE")]
     pub(crate) header_env: Vec<String>,
+    /// Send the server a header whose value is in a file, which is read again when it changes (repeatable)
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) header_file: Vec<String>,
     /// What the server is called, and under which its tools are kept [default: made from the URL]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

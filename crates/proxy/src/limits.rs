@@ -198,6 +198,10 @@ pub const MCP_SESSIONS_MAX: usize = 1024;
 /// tool has ended.
 pub const MCP_BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The paths at a remote server, named by its metadata, by which clients may sign in: standards know a
+/// dozen.
+pub const MCP_PAGES_KNOWN_MAX: usize = 32;
+
 /// Servers of the model context protocol whose tools and sessions are remembered at a time, of those
 /// that are spoken to within plain HTTP. An agent has a handful.
 pub const MCP_SERVERS_MAX: usize = 256;

@@ -1,6 +1,7 @@
 //! `carboy mcp`: servers of the model context protocol.
 
 mod config;
+mod headers;
 mod proxy;
 mod server_name;
 mod tools;

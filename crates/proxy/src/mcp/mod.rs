@@ -10,8 +10,8 @@ mod server_name;
 mod shelf;
 mod talk;
 
+pub use http::{AddedFields, Remote, serve_remote};
 pub(crate) use http::{Exchange, Opening, Said, Speaks, Within, may_speak};
-pub use http::{Remote, serve_remote};
 pub use pipes::serve_pipes;
 pub use server::Server;
 pub use server_name::ServerName;

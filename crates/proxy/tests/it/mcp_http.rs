@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use carboy_engine::{Host, Scheme, Target};
-use carboy_proxy::mcp::{Remote, Server, ServerName, serve_remote};
+use carboy_proxy::mcp::{AddedFields, Remote, Server, ServerName, serve_remote};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,6 +96,7 @@ struct Scene {
     stand: Stand,
     far: Arc<Far>,
     address: std::net::SocketAddr,
+    port: u16,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
     _state: tempfile::TempDir,
@@ -106,10 +107,11 @@ impl Scene {
         let stand = Stand::open(OPEN).await;
         let state = tempfile::tempdir().unwrap();
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = upstream.local_addr().unwrap().port();
         let target = Target {
             scheme: Scheme::Http,
             host: Host::parse("127.0.0.1").unwrap(),
-            port: upstream.local_addr().unwrap().port(),
+            port,
         };
         let far = Arc::<Far>::default();
         tokio::spawn(Arc::clone(&far).serve(upstream));
@@ -118,9 +120,11 @@ impl Scene {
         let remote = Remote {
             server,
             endpoint: "/mcp?v=1".parse().unwrap(),
-            headers: [("x-key".parse().unwrap(), "added".parse().unwrap())]
-                .into_iter()
-                .collect(),
+            headers: Arc::new(AddedFields::new(
+                [("x-key".parse().unwrap(), "added".parse().unwrap())]
+                    .into_iter()
+                    .collect(),
+            )),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -132,6 +136,7 @@ impl Scene {
             stand,
             far,
             address,
+            port,
             stop,
             serving,
             _state: state,
@@ -335,25 +340,96 @@ async fn what_nobody_waits_for_does_no_harm() {
     assert_eq!(scene.finish().await.reasons, ["malformed"]);
 }
 
-/// An error of the server's sign-in is no message, and the client needs it.
+/// An error of the server's sign-in is no message, and the client needs it. It is led to the server's
+/// metadata by the listener's address, which it was given as the server's.
 #[tokio::test]
 async fn a_server_may_ask_for_a_sign_in() {
     let scene = Scene::open().await;
-    let wants =
-        "Bearer resource_metadata=\"https://far.example/.well-known/oauth-protected-resource\"";
+    let near = format!("http://{}", scene.address);
+    let far = format!("http://127.0.0.1:{}", scene.port);
+    let wants = |origin: &str| {
+        format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"")
+    };
     scene.far.will_say(
-        &format!("401 Unauthorized\r\ncontent-type: application/json\r\nwww-authenticate: {wants}"),
+        &format!(
+            "401 Unauthorized\r\ncontent-type: application/json\r\nwww-authenticate: {}",
+            wants(&far)
+        ),
         "{\"error\":\"invalid_token\"}",
     );
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let answer = scene.post(&ping).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    assert!(
-        answer.contains(&format!("www-authenticate: {wants}\r\n")),
-        "{answer}"
-    );
+    let told = format!("www-authenticate: {}\r\n", wants(&near));
+    assert!(answer.contains(&told), "{answer}");
     assert_eq!(body(&answer)["error"], "invalid_token");
     assert_eq!(scene.finish().await.reasons, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_client_signs_in_by_the_listener() {
+    let scene = Scene::open().await;
+    let near = format!("http://{}", scene.address);
+    let far = format!("http://127.0.0.1:{}", scene.port);
+    scene.far.asked();
+    scene
+        .far
+        .will_answer(&json!({"resource": format!("{far}/mcp"), "authorization_servers": [far]}));
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let found = body(&scene.ask(&format!("GET {path}"), "", "").await);
+    assert_eq!(found["resource"], format!("{near}/mcp"));
+    assert_eq!(found["authorization_servers"], json!([near]));
+    assert!(scene.far.asked()[0].starts_with(&format!("GET {path} HTTP/1.1\r\n")));
+
+    scene.far.will_answer(
+        &json!({"issuer": far, "authorization_endpoint": format!("{far}/login/start"),
+        "token_endpoint": format!("{far}/login/token"), "jwks_uri": "https://keys.example/"}),
+    );
+    let found = scene.ask("GET /.well-known/oauth-authorization-server", "", "");
+    let found = body(&found.await);
+    assert_eq!(found["issuer"], near);
+    assert_eq!(found["token_endpoint"], format!("{near}/login/token"));
+    assert_eq!(found["jwks_uri"], "https://keys.example/");
+    scene.far.asked();
+
+    let resource = |origin: &str| {
+        format!(
+            "resource={}%2Fmcp",
+            origin.replace(':', "%3A").replace('/', "%2F")
+        )
+    };
+    let line = format!("GET /login/start?state=s&{}", resource(&near));
+    let led = scene.ask(&line, "", "").await;
+    let place = format!("location: {far}/login/start?state=s&{}\r\n", resource(&far));
+    assert!(
+        led.starts_with("HTTP/1.1 302 ") && led.contains(&place),
+        "{led}"
+    );
+    assert_eq!(scene.far.asked().len(), 0, "the browser goes there");
+
+    scene
+        .far
+        .will_answer(&json!({"access_token": "t", "token_type": "Bearer"}));
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let content = format!("grant_type=authorization_code&{}", resource(&near));
+    let granted = body(&scene.ask("POST /login/token", form, &content).await);
+    assert_eq!(granted["access_token"], "t");
+    assert!(scene.far.asked()[0].ends_with(&resource(&far)));
+
+    // What a page says there is judged as any.
+    scene.far.will_answer(&json!({"error_description": HIDDEN}));
+    let refused = scene.ask("POST /login/token", form, &content).await;
+    assert!(!refused.contains("Ignore all"), "{refused}");
+    let leak = format!("note={}", TOKEN.concat());
+    scene.far.asked();
+    let refused = scene.ask("POST /login/token", form, &leak).await;
+    assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    assert!(!scene.far.asked().concat().contains("note="));
+    // Only what the server named is served; anything else is its endpoint.
+    scene.far.will_say("404 Not Found", "");
+    scene.ask("POST /login/other", form, "a=b").await;
+    assert!(!scene.far.asked().concat().contains("/login/other"));
+    scene.finish().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub mod json;
 mod lines;
 mod message;
 mod pending;
+mod sign_in;
 mod surfaces;
 #[cfg(test)]
 mod tests;
@@ -29,5 +30,6 @@ pub use message::{
     TOOLS_LIST,
 };
 pub use pending::{NotAsked, PENDING_MAX, Pending};
+pub use sign_in::{Addresses, Metadata, Page as SignInPage};
 pub use surfaces::{redacted, surfaces};
 pub use tools::{Baseline, Catalogue, Fingerprint, Neighbour, Page, TOOLS_MAX, Tool};

@@ -1,19 +1,18 @@
 //! `carboy mcp proxy`: a remote server, with the gate before it.
 
-use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use carboy_engine::{Host, Scheme, Target};
-use carboy_proxy::mcp::{Remote, Server, ServerName, serve_remote};
+use carboy_proxy::mcp::{AddedFields, Remote, Server, ServerName, serve_remote};
 use carboy_proxy::{CertificateAuthority, Totals};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
 
+use super::headers::{Sources, make_known};
 use crate::assemble::{self, Parts};
 use crate::cli::McpProxyArgs;
 use crate::known;
@@ -27,10 +26,12 @@ use crate::refusals::{PlainScreen, Refusals, Silence};
 pub(super) fn run(args: &McpProxyArgs) -> Result<Outcome> {
     let (target, endpoint) = far_end(&args.remote)?;
     let name = name(args.name.as_deref(), &target)?;
-    let headers = headers(&args.header_env)?;
+    let sources = Sources::parse(&args.header_env, &args.header_file)?;
+    let headers = sources.read()?;
     let choice = args.policy.policy.as_deref();
     let chosen = policies::choose(choice)?;
-    let gathered = known::gather(&chosen.policy, &[])?;
+    let mut gathered = known::gather(&chosen.policy, &[])?;
+    make_known(&headers, &mut gathered.known);
     policies::advise(&chosen, choice, Path::new("."));
     gathered.advise();
     let state = paths::state_dir()?;
@@ -54,12 +55,16 @@ pub(super) fn run(args: &McpProxyArgs) -> Result<Outcome> {
         })?;
         let server = Server::remote(Arc::clone(&gate), &state, &name, target)
             .context("cannot use what is kept of the server's tools")?;
+        let headers = Arc::new(AddedFields::new(headers));
+        let hangup = signal(SignalKind::hangup())?;
+        let following = tokio::spawn(sources.follow(Arc::clone(&headers), hangup));
         let remote = Remote {
             server,
             endpoint,
             headers,
         };
         serve(args, remote).await?;
+        following.abort();
         gate.evidence().close().context("cannot end the receipts")?;
         anyhow::Ok(gate.totals())
     })?;
@@ -106,7 +111,7 @@ fn far_end(text: &str) -> Result<(Target, PathAndQuery)> {
     };
     ensure!(
         url.username().is_empty() && url.password().is_none(),
-        "a password in a URL is seen by every process: give it with --header-env"
+        "a password in a URL is seen by every process: give it with --header-env or --header-file"
     );
     let host = url.host_str().context("the URL has no host")?;
     let target = Target {
@@ -138,30 +143,9 @@ fn name(given: Option<&str>, target: &Target) -> Result<ServerName> {
     super::server_name::parse(given.unwrap_or(&made))
 }
 
-/// The fields whose values stand in variables: a command line is seen by every process.
-fn headers(asked: &[String]) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for text in asked {
-        let (name, variable) = text
-            .split_once('=')
-            .with_context(|| format!("`--header-env {text}`: write HEADER=VARIABLE"))?;
-        let name: HeaderName = name
-            .parse()
-            .with_context(|| format!("`{name}` is no header's name"))?;
-        let value = env::var(variable).with_context(|| {
-            format!("`--header-env`: the variable {variable} is not set, or is no text")
-        })?;
-        let mut value = HeaderValue::from_str(&value)
-            .with_context(|| format!("the value of {variable} cannot stand in a header"))?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{far_end, headers, name};
+    use super::{far_end, name};
 
     #[test]
     fn far_ends_are_read() {
@@ -201,15 +185,6 @@ mod tests {
             "ws://a.example",
         ] {
             assert!(far_end(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn header_values_come_from_variables_alone() {
-        let found = headers(&["X-Where=PATH".into()]).unwrap();
-        assert!(found["x-where"].is_sensitive());
-        for wrong in ["authorization", "a b=PATH", "x=NO_SUCH_VARIABLE_AT_ALL"] {
-            assert!(headers(&[wrong.into()]).is_err(), "{wrong}");
         }
     }
 }

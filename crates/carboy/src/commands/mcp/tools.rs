@@ -46,7 +46,11 @@ fn list(kept: &Kept, format: Format) -> Result<Outcome> {
             let mut text = String::new();
             for (name, baseline) in kept {
                 let (tools, changed) = (baseline.tools.len(), baseline.changed.len());
-                writeln!(text, "{name}: {tools} tools, {changed} changed")?;
+                writeln!(
+                    text,
+                    "{name}: {}, {changed} changed",
+                    counted(tools, "tool")
+                )?;
                 for (tool, definition) in &baseline.tools {
                     let print = Fingerprint::of(definition).to_string();
                     let mark = match baseline.changed.contains_key(tool) {
@@ -127,8 +131,14 @@ fn accept(state: &Path, server: &str) -> Result<Outcome> {
     };
     let count = found[name].changed.len();
     Shelf::new(state, name).update(Baseline::accept)?;
-    output::line(format_args!("{name}: {count} changed tools accepted"))?;
+    let changed = counted(count, "changed tool");
+    output::line(format_args!("{name}: {changed} accepted"))?;
     Ok(Outcome::Clean)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// What is kept of the servers that are meant.

@@ -16,6 +16,7 @@ use super::far::{Answer, client_fields, own_fields};
 use super::link::{Link, Words, joined, whole};
 use super::reply::Reply;
 use super::sessions::{Key, SESSION};
+use super::sign_in::{SignIn, mend_challenge};
 use crate::gate::Refused;
 use crate::http::{Body, Came, Source};
 use crate::mcp::talk::Heard;
@@ -35,13 +36,19 @@ pub(super) async fn exchange(
             "Carboy refused this: the request comes from a web page, or for another host.\n",
         );
     }
+    if let Some(sign_in) = SignIn::of(front, &head) {
+        let outcome = sign_in.answer(front, &head, body).await;
+        return outcome.unwrap_or_else(|refused| told(&refused));
+    }
     let outcome = match head.method {
         Method::POST => post(front, &head, body).await,
         Method::GET => get(front, &head).await,
         Method::DELETE => delete(front, &head).await,
         _ => return Reply::status(StatusCode::METHOD_NOT_ALLOWED),
     };
-    outcome.unwrap_or_else(|refused| told(&refused))
+    let mut response = outcome.unwrap_or_else(|refused| told(&refused));
+    mend_challenge(front, &head.headers, &mut response);
+    response
 }
 
 /// A message, or a batch.

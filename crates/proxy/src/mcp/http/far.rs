@@ -6,7 +6,7 @@ use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
 use ::http::{Method, Request, Response, Uri, request, response};
 use bytes::Bytes;
-use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Target};
+use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Surface, SurfaceKind, Target};
 use carboy_wire::http::{
     Protocol, check_response, downstream_head, request_surfaces, response_surfaces, upstream_head,
 };
@@ -105,7 +105,7 @@ impl Remote {
         }
         // What can be read must be read: the answer is not to be compressed.
         head.headers.remove(header::ACCEPT_ENCODING);
-        head.headers.extend(self.headers.clone());
+        self.headers.add_to(&mut head.headers);
         pass.dialled(lease.address());
         let asked = pass.asked();
         pass.close()?;
@@ -118,6 +118,16 @@ impl Remote {
 }
 
 impl Call {
+    /// Judges a body that holds no messages.
+    pub(super) fn says(&mut self, body: &[u8]) -> Result<(), Refused> {
+        let content = Surface {
+            kind: SurfaceKind::Body,
+            name: "",
+            bytes: body,
+        };
+        self.pass.push(content).map(drop)
+    }
+
     /// Ends a request that need not be sent.
     pub(super) fn unsent(mut self) -> Result<(), Refused> {
         self.pass.close()

@@ -3,11 +3,13 @@
 //! A client talks to the gate as to the server. What its request's head and the answer's hold are crossings
 //! of HTTP; what their bodies hold are messages, each a crossing of its own, as in a pipe.
 
+mod added;
 mod exchange;
 mod far;
 mod link;
 mod reply;
 mod sessions;
+mod sign_in;
 mod within;
 
 use std::convert::Infallible;
@@ -16,10 +18,9 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ::http::header::HeaderMap;
 use ::http::uri::PathAndQuery;
 use ::http::{Request, Response, request};
-use carboy_wire::mcp::begins_session;
+use carboy_wire::mcp::{SignInPage, begins_session};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,6 +36,7 @@ use super::talk::Talk;
 use crate::limits::{
     CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, POOL_SWEEP_INTERVAL,
 };
+pub use added::AddedFields;
 use reply::Reply;
 use sessions::{Key, Sessions};
 
@@ -46,14 +48,16 @@ pub struct Remote {
     pub server: Arc<Server>,
     /// The path, with its query, of its endpoint.
     pub endpoint: PathAndQuery,
-    /// Fields that are added to each request after its inspection, such as credentials.
-    pub headers: HeaderMap,
+    /// Fields that are added to each request after its inspection.
+    pub headers: Arc<AddedFields>,
 }
 
 /// A remote server, as the gate's clients reach it.
 struct Front {
     remote: Remote,
     sessions: Mutex<Sessions>,
+    /// The paths at the server that its metadata names, where clients sign in.
+    pages: Mutex<Vec<(String, SignInPage)>>,
 }
 
 impl Front {
@@ -87,6 +91,7 @@ pub async fn serve_remote(
     gate.listens_on(vec![address]);
     let front = Arc::new(Front {
         sessions: Mutex::new(Sessions::new(&remote.server)),
+        pages: Mutex::default(),
         remote,
     });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -175,10 +175,11 @@ impl Within {
             .map_err(|error| Fault::State(error.to_string()))?;
         let front = Arc::new(Front {
             sessions: Mutex::new(Sessions::new(&server)),
+            pages: Mutex::default(),
             remote: Remote {
                 server,
                 endpoint: PathAndQuery::from_static("/"),
-                headers: HeaderMap::new(),
+                headers: Arc::default(),
             },
         });
         known.fronts.put(place.clone(), Arc::clone(&front));
