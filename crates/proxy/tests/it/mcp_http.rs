@@ -347,9 +347,7 @@ async fn a_server_may_ask_for_a_sign_in() {
     let scene = Scene::open().await;
     let near = format!("http://{}", scene.address);
     let far = format!("http://127.0.0.1:{}", scene.port);
-    let wants = |origin: &str| {
-        format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"")
-    };
+    let wants = |origin: &str| format!("Bearer resource_metadata=\"{origin}/about/me.json\"");
     scene.far.will_say(
         &format!(
             "401 Unauthorized\r\ncontent-type: application/json\r\nwww-authenticate: {}",
@@ -363,6 +361,10 @@ async fn a_server_may_ask_for_a_sign_in() {
     let told = format!("www-authenticate: {}\r\n", wants(&near));
     assert!(answer.contains(&told), "{answer}");
     assert_eq!(body(&answer)["error"], "invalid_token");
+    // Wherever it says that they are.
+    scene.far.will_answer(&json!({"resource": far}));
+    let found = scene.ask("GET /about/me.json", "", "").await;
+    assert_eq!(body(&found)["resource"], near);
     assert_eq!(scene.finish().await.reasons, Vec::<String>::new());
 }
 

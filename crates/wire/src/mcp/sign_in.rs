@@ -171,19 +171,17 @@ impl Addresses {
         (path.len() > 1).then(|| path.to_owned())
     }
 
-    /// A challenge (RFC 9728, section 5.1) that leads the client to the metadata by its own address.
-    pub fn challenge(&self, value: &str) -> String {
+    /// A challenge (RFC 9728, section 5.1) that leads the client to the metadata by its own address, and
+    /// the path there; none where it leads elsewhere.
+    pub fn challenge(&self, value: &str) -> Option<(String, String)> {
         const NAME: &str = "resource_metadata=\"";
-        let Some(start) = value.find(NAME).map(|at| at + NAME.len()) else {
-            return value.to_owned();
-        };
+        let start = value.find(NAME)? + NAME.len();
         let end = value[start..]
             .find('"')
             .map_or(value.len(), |at| start + at);
-        match self.to_near(&value[start..end]) {
-            Some(near) => format!("{}{near}{}", &value[..start], &value[end..]),
-            None => value.to_owned(),
-        }
+        let url = &value[start..end];
+        let (near, path) = (self.to_near(url)?, self.path_of(url)?);
+        Some((format!("{}{near}{}", &value[..start], &value[end..]), path))
     }
 }
 
@@ -239,16 +237,15 @@ mod tests {
     fn each_side_is_told_its_own_address() {
         let own = addresses();
         let challenge = "Bearer error=\"x\", resource_metadata=\"https://far.example/.well-known/a\", scope=\"b\"";
-        assert_eq!(
-            own.challenge(challenge),
-            challenge.replace("https://far.example/", "http://127.0.0.1:9/")
-        );
+        let near = challenge.replace("https://far.example/", "http://127.0.0.1:9/");
+        let path = "/.well-known/a".to_owned();
+        assert_eq!(own.challenge(challenge), Some((near, path)));
         for same in [
             "Bearer realm=\"far\"",
             "Bearer resource_metadata=\"https://far.example.evil.example/a\"",
             "Bearer resource_metadata=\"https://other.example/a\"",
         ] {
-            assert_eq!(own.challenge(same), same);
+            assert_eq!(own.challenge(same), None);
         }
         assert_eq!(
             own.far_url(

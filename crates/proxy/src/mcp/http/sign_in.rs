@@ -130,9 +130,16 @@ pub(super) fn mend_challenge(front: &Front, asked: &HeaderMap, response: &mut Re
         return;
     };
     for value in challenges.iter_mut() {
-        let mended = value.to_str().map(|text| addresses.challenge(text));
-        if let Ok(Ok(mended)) = mended.map(HeaderValue::try_from) {
+        let mended = value
+            .to_str()
+            .ok()
+            .and_then(|text| addresses.challenge(text));
+        let Some((mended, path)) = mended else {
+            continue;
+        };
+        if let Ok(mended) = HeaderValue::try_from(mended) {
             *value = mended;
+            front.know(vec![(path, Page::Metadata)]);
         }
     }
 }

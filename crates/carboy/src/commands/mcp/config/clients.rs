@@ -4,6 +4,7 @@
 //!
 //! | client | source |
 //! |---|---|
+//! | VS Code | <https://code.visualstudio.com/docs/agents/reference/mcp-configuration> |
 //! | Windsurf | <https://docs.windsurf.com/windsurf/cascade/mcp>, <https://docs.windsurf.com/plugins/cascade/mcp> |
 //! | Zed | <https://zed.dev/docs/ai/mcp> |
 //! | Cline | <https://docs.cline.bot/getting-started/config>, for its files below `~/.cline` |
@@ -30,10 +31,12 @@ struct Places {
 const MACOS_SETTINGS: &str = "Library/Application Support";
 
 /// Of VS Code, here and as the far side of a connection.
-const VSCODE: [&str; 3] = [
+const VSCODE: [&str; 4] = [
     ".config/Code/User/mcp.json",
     ".config/Code/User/settings.json",
     ".vscode-server/data/User/mcp.json",
+    // The form that Copilot reads elsewhere, too.
+    ".copilot/mcp-config.json",
 ];
 
 /// Of Cline, as an extension and by itself.
