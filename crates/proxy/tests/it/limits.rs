@@ -504,6 +504,11 @@ const PARTS: &[Part] = &[
             ),
             (
                 LIMITS,
+                "MCP_PAGES_KNOWN_MAX",
+                "pages beyond it are not served",
+            ),
+            (
+                LIMITS,
                 "MCP_SERVERS_MAX",
                 "the tools of the one spoken to least lately are asked for anew",
             ),
