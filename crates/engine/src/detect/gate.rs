@@ -222,6 +222,9 @@ impl Woken<'_> {
             if !self.is_full(pattern, &window) || !is_fresh(&window) {
                 continue;
             }
+            if pattern.is_anchored && is_said(view, windows, &window) {
+                continue;
+            }
             match windows.last_mut() {
                 Some(last) if *last == window => {}
                 Some(last) if last.end >= window.start && !pattern.is_anchored => {
@@ -243,6 +246,21 @@ impl Woken<'_> {
                 .is_some_and(|found| slot(*found) == other && place(*found) as usize <= window.end)
         })
     }
+}
+
+/// Whether a window is a few bytes over and over and one of the last ones was the same: it shows nothing
+/// else, and no credential. A literal would be at every place of such content.
+fn is_said(view: &[u8], windows: &[Range<usize>], window: &Range<usize>) -> bool {
+    const PERIOD_MAX: usize = 4;
+    let bytes = &view[window.clone()];
+    let is_period =
+        |period| bytes.len() > period && bytes.ends_with(&bytes[..bytes.len() - period]);
+    if !(1..=PERIOD_MAX).any(is_period) {
+        return false;
+    }
+    let around = |range: &Range<usize>| view.get(range.start.saturating_sub(1)..=range.end);
+    let mut last = windows.iter().rev().take(PERIOD_MAX);
+    last.any(|last| around(last) == around(window))
 }
 
 /// The most that a match with a literal at `place` may cover.

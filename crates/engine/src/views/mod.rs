@@ -170,6 +170,20 @@ impl<'a> View<'a> {
 type Visit<'v> =
     &'v mut dyn FnMut(&mut View<'_>, &mut Budget, &mut Vec<Clue>) -> Result<(), BudgetSpent>;
 
+/// Whether a view is a few bytes over and over, but for its ends, where a run's symbols may be cut within
+/// a group. Nothing grows out of that: neither those bytes nor the ends have room for anything encoded
+/// once more, yet every coding reads the whole as something.
+fn is_repeated(bytes: &[u8]) -> bool {
+    const PERIOD_MAX: usize = 16;
+    const END_BYTES: usize = 8;
+    const BYTES_MIN: usize = 256;
+    if bytes.len() < BYTES_MIN {
+        return false;
+    }
+    let middle = &bytes[END_BYTES..bytes.len() - END_BYTES];
+    (1..=PERIOD_MAX).any(|period| middle[period..] == middle[..middle.len() - period])
+}
+
 /// Walks every view of `root`, itself first, each distinct one once. The decodings named in
 /// `without` are left out.
 pub(crate) fn walk(
@@ -204,7 +218,7 @@ impl Walk<'_> {
         let mut clues = Vec::new();
         (self.visit)(&mut view, budget, &mut clues)?;
         let view = &view;
-        if view.depth == DEPTH_MAX {
+        if view.depth == DEPTH_MAX || (view.depth > 0 && is_repeated(&view.bytes)) {
             return Ok(());
         }
         self.plain(view, budget)?;

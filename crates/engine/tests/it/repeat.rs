@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use carboy_engine::{
-    Crossing, CrossingKind, Decision, Engine, Host, Policy, Scheme, Session, Step, Surface,
-    SurfaceKind, Target, Time,
+    Crossing, CrossingKind, Decision, Direction, Engine, Host, Policy, Probe, Scheme, Session,
+    Step, Surface, SurfaceKind, Target, Time,
 };
 
 const NOW: Time = Time {
@@ -47,4 +47,44 @@ fn a_repeated_header_is_judged_as_at_first() {
         assert!(is_blocked(&engine, &token), "round {round}");
         assert!(is_blocked(&engine, &format!("a plain note {token}")));
     }
+}
+
+/// What is the same over and over is judged within its budget, however many codings can read it: tests
+/// of uploads send it.
+#[test]
+fn repetition_is_judged_within_its_budget() {
+    let letters = (b'!'..=b'~').map(|letter| vec![letter]);
+    let words: [&[u8]; 12] = [
+        b"aA",
+        b"ab",
+        b"01",
+        b"AbC",
+        b"dead",
+        b"deadbeef",
+        b"hello ",
+        b"xyzzy",
+        b"\0",
+        b" ",
+        b"\n",
+        b"0123456789abcdef",
+    ];
+    let frames: [(&[u8], &[u8]); 4] = [
+        (b"", b""),
+        (b"{\"text\": \"", b"\"}"),
+        (b"file=", b"&name=upload"),
+        (b"The content is: ", b"\n"),
+    ];
+    let mut spent = Vec::new();
+    for word in letters.chain(words.map(<[u8]>::to_vec)) {
+        for (before, after) in frames {
+            let content = [before, &word.repeat(120_000 / word.len()), after].concat();
+            if Probe::default()
+                .scan(Direction::Outbound, &content)
+                .is_none()
+            {
+                spent.push(String::from_utf8_lossy(&content[..40]).into_owned());
+            }
+        }
+    }
+    assert!(spent.is_empty(), "{spent:#?}");
 }
