@@ -18,6 +18,9 @@ const TOPIC_WORDS: usize = 2;
 /// The longest citation, after what was found in it.
 const CITATION_BYTES: usize = 240;
 
+/// What a citation begins with before what was found in it: `"Please `, `SYSTEM: `.
+const LEAD_BYTES: usize = 40;
+
 /// Whether what stands at a part of a view is cited there, in a text about attacks.
 pub(crate) fn is_mention(view: &[u8], range: &Range<usize>) -> bool {
     is_cited(view, range) && is_topic(view, range)
@@ -58,14 +61,25 @@ const QUOTES: [(&str, &str); 9] = [
     ("&quot;", "&quot;"),
 ];
 
-/// A quote opens just before and closes soon after, on the same line.
+/// A quote opens shortly before and closes soon after, on the same line.
 fn is_quoted(before: &[u8], after: &[u8]) -> bool {
+    let before = &before[before.len().saturating_sub(LEAD_BYTES)..];
     let after = &after[..after.len().min(CITATION_BYTES)];
     let line = after.split(|b| *b == b'\n').next().unwrap_or_default();
     QUOTES.iter().any(|(open, close)| {
-        before.trim_ascii_end().ends_with(open.as_bytes())
-            && memchr::memmem::find(line, close.as_bytes()).is_some()
+        opens(before, open, close) && memchr::memmem::find(line, close.as_bytes()).is_some()
     })
+}
+
+/// Whether a quote that opens in a part of a line is not closed in it. Where both marks are one, it opens after no
+/// letter, as an apostrophe does not.
+fn opens(part: &[u8], open: &str, close: &str) -> bool {
+    let Some(at) = memchr::memmem::rfind(part, open.as_bytes()) else {
+        return false;
+    };
+    let inside = &part[at + open.len()..];
+    let is_start = at == 0 || !part[at - 1].is_ascii_alphanumeric();
+    is_start && memchr::memmem::find(inside, close.as_bytes()).is_none()
 }
 
 /// It heads an item of a list, a cell of a table, a quoted or a commented line.
