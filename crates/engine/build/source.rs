@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
+use crate::reach;
 use crate::setting::SettingSource;
 
 /// Each rule must show at least this many examples of either kind.
@@ -13,6 +14,9 @@ const EXAMPLES_MIN: usize = 2;
 
 /// A literal shorter than this would wake its regex all over ordinary content.
 const LITERAL_LEN_MIN: usize = 3;
+
+/// A shorter beginning is met in honest content at every turn.
+const BEGINNING_LEN_MIN: usize = 4;
 
 /// The file of documented example keys; every other file of the directory holds rules.
 const PUBLISHED: &str = "published.yaml";
@@ -180,6 +184,24 @@ impl RuleSource {
             .collect()
     }
 
+    /// A credential that its own beginning gives away costs nothing to see on its way in too, where it is
+    /// recorded: content without it never wakes the rule.
+    fn seen_both_ways(mut self) -> Self {
+        let is_told_by_beginning = |source: &PatternSource| {
+            let mut literals = source.literals.iter();
+            literals.all(|literal| literal.len() >= BEGINNING_LEN_MIN)
+                && reach::is_anchored(&source.regex, &source.literals)
+        };
+        let is_credential = matches!(self.class, Class::Secret)
+            && matches!(self.direction, Direction::Outbound)
+            && self.shape.is_none();
+        let is_named = self.setting.is_some() || self.validate.iter().any(|own| own == "setting");
+        if is_credential && !is_named && self.patterns().iter().all(is_told_by_beginning) {
+            self.direction = Direction::Both;
+        }
+        self
+    }
+
     fn check(&self) -> Result<(), String> {
         let patterns = self.patterns();
         if patterns.is_empty() && self.shape.is_none() && self.scored.is_none() {
@@ -224,7 +246,7 @@ pub(crate) fn read_all(dir: &Path) -> Result<Vec<RuleSource>, String> {
             if !ids.insert(rule.id.clone()) {
                 return Err(format!("{}: rule {} twice", path.display(), rule.id));
             }
-            rules.push(rule);
+            rules.push(rule.seen_both_ways());
         }
     }
     Ok(rules)

@@ -6,7 +6,7 @@ use crate::finding::{Action, Class, Finding, Severity};
 use crate::host::HostPattern;
 use crate::inspection::Engine;
 use crate::known::{Part, is_piece};
-use crate::policy::{Mode, Place};
+use crate::policy::{Listing, Mode, Place};
 use crate::refusal::may_add_home;
 use crate::rules::{Origin, Rule};
 use crate::scan::{Sighting, is_bomb};
@@ -83,6 +83,12 @@ impl Bench<'_> {
         if score.is_some_and(|score| !self.engine.policy().records(score)) {
             return None;
         }
+        if !is_judged(rule.class, self.direction) && rule.class == Class::Secret {
+            return self.recorded(rule);
+        }
+        if sighting.is_published() {
+            return self.example_action(rule, kind);
+        }
         let action = match rule.origin {
             Origin::Floor => Action::Block,
             // `Bearer` before a provider's own key says nothing more than the key does.
@@ -103,6 +109,39 @@ impl Bench<'_> {
             return Some(Action::Warn);
         }
         Some(action)
+    }
+
+    /// What to make of a credential that comes in: who is sent it may have it, and what goes out is judged
+    /// again.
+    fn recorded(&self, rule: &Rule) -> Option<Action> {
+        let action = self.engine.policy().action(rule.class, rule.severity);
+        action.map(|_| Action::Warn)
+    }
+
+    /// What to make of an example key of a provider's documentation. Prompts, packages and pages that
+    /// quote one go to services that are known; to any other host it may be a trial, or a key that only
+    /// looks like an example.
+    fn example_action(&self, rule: &Rule, kind: SurfaceKind) -> Option<Action> {
+        let action = self.engine.policy().action(rule.class, rule.severity)?;
+        Some(match self.is_stray_example(rule, kind) {
+            true => action,
+            false => Action::Warn,
+        })
+    }
+
+    /// Whether an example of this rule's credentials goes to a host that neither the policy lists nor any
+    /// rule knows as a provider.
+    fn is_stray_example(&self, rule: &Rule, kind: SurfaceKind) -> bool {
+        let (host, port) = (&self.target.host, self.target.port);
+        let engine = self.engine;
+        let is_provider = || self.target.scheme != Scheme::Http && engine.is_provider(host, port);
+        let is_listed = || matches!(engine.policy().listing(host, Some(port)), Listing::Allowed);
+        let is_own = matches!(engine.home(rule), Some(Home::At(_)));
+        is_own
+            && !engine.policy().adds_home(rule.id, host, port)
+            && !self.is_exempt(rule, kind)
+            && !is_listed()
+            && !is_provider()
     }
 
     /// What to make of a known value. It is judged both ways: what comes back with it had it from

@@ -209,6 +209,8 @@ pub(crate) struct Way {
     pub(crate) astray: Option<Astray>,
     /// The path as an exemption may name it; empty where there is none.
     pub(crate) path: String,
+    /// Whether what was found is an example that documentation prints.
+    pub(crate) is_example: bool,
 }
 
 /// A finding that blocks.
@@ -230,8 +232,12 @@ pub(crate) fn content(
         Some(Astray::Port) => format!(", its home, but to port {port}"),
         Some(Astray::Surface) => ", its home, but in another place than it belongs".to_owned(),
     };
+    let example = match way.is_example {
+        true => ", an example of documentation",
+        false => "",
+    };
     let (title, locus, host) = (rule.title, &finding.locus, named.host());
-    let message = format!("{title} in {locus}, {to} {host}{but}");
+    let message = format!("{title}{example} in {locus}, {to} {host}{but}");
     let mut refusal = refusal(reason(rule.class), rule.id, message, String::new());
     refusal.remedy = content_remedy(rule, finding, named, way, unix_seconds);
     refusal.locus = Some(finding.locus.clone());
@@ -289,7 +295,7 @@ fn content_remedy(
     way: &Way,
     unix_seconds: u64,
 ) -> String {
-    if rule.origin == Origin::Floor {
+    if rule.origin == Origin::Floor && !way.is_example {
         return "no policy can allow this: take it out of what is sent".to_owned();
     }
     let (id, host, port) = (rule.id, named.host(), named.target.port);
@@ -305,6 +311,12 @@ fn content_remedy(
         return format!(
             "if content of {host} {how}, add to the policy:\n\
              inspect:\n  at:\n    - {{host: \"{host}\", {class}: warn}}"
+        );
+    }
+    if way.is_example && named.alias.is_none() {
+        return format!(
+            "if {host} may be sent what documentation prints, add to the policy:\n\
+             egress:\n  allow: [\"{host}\"]"
         );
     }
     let surface = finding.locus.surface;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use bip39::{Language, Mnemonic};
 
 use super::Hit;
-use super::check::{base58check, digits, iban_len, is_card, is_iban};
+use super::check::{base58check, digits, iban_len, is_card, is_iban, is_published};
 use crate::crossing::Direction;
 use crate::finding::Severity;
 use crate::rules::{RULES, Rule};
@@ -137,11 +137,9 @@ fn numbers(view: &[u8], run: Range<usize>, push: Push<'_>) {
             );
             taken = start + len;
         } else if is_ssn(view, run.start + start) {
-            push(
-                Shape::Ssn,
-                run.start + start..run.start + start + SSN_LEN,
-                None,
-            );
+            let number = run.start + start..run.start + start + SSN_LEN;
+            let severity = is_stand_in(view, &number).then_some(Severity::Medium);
+            push(Shape::Ssn, number, severity);
             taken = start + SSN_LEN;
         }
     }
@@ -184,9 +182,31 @@ fn card(view: &[u8], start: usize, end: usize) -> Option<(usize, Option<Severity
     if !is_regular || !is_apart_after(view, start + len) || !is_card(&digits(&bytes[..len])) {
         return None;
     }
+    let number = start..start + len;
     let is_sure =
-        grouped && !is_in_table(view, start..start + len) || has_context(view, start, &CARD_WORDS);
+        grouped && !is_in_table(view, number.clone()) || has_context(view, start, &CARD_WORDS);
+    if !is_sure && is_among_figures(view, number) {
+        return None;
+    }
     Some((len, (!is_sure).then_some(Severity::Medium)))
+}
+
+/// Whether a long number that is no card's stands next to one, as in a table of constants.
+fn is_among_figures(view: &[u8], number: Range<usize>) -> bool {
+    const GAP_BYTES_MAX: usize = 32;
+    const NUMBER_BYTES_MAX: usize = 32;
+    let is_gap = |byte: &&u8| !byte.is_ascii_alphanumeric();
+    let is_figure = |number: &[u8]| number.len() >= DIGITS_MIN && !is_card(&digits(number));
+    let is_digit = |byte: &&u8| byte.is_ascii_digit();
+    let before = view[..number.start].iter().rev().take(GAP_BYTES_MAX);
+    let end = number.start - before.take_while(is_gap).count();
+    let before = view[..end].iter().rev().take(NUMBER_BYTES_MAX);
+    let before = &view[end - before.take_while(is_digit).count()..end];
+    let after = view[number.end..].iter().take(GAP_BYTES_MAX);
+    let start = number.end + after.take_while(is_gap).count();
+    let after = view[start..].iter().take(NUMBER_BYTES_MAX);
+    let after = &view[start..start + after.take_while(is_digit).count()];
+    is_figure(before) || is_figure(after)
 }
 
 /// Whether more groups of four digits stand beside a number, as in columns of figures. Shorter ones
@@ -243,8 +263,18 @@ fn is_ssn(view: &[u8], start: usize) -> bool {
         && group != b"00"
         && serial != b"0000"
         && is_apart_after(view, start + SSN_LEN)
-        && (is_plain || is_spaced && has_context(view, start, &["ssn", "social security"]))
+        && (is_plain || is_spaced && has_context(view, start, &SSN_WORDS))
 }
+
+/// Whether a number is one that manuals make up, `111-22-3333`: each group one digit over and over, and no
+/// word before that says what it is.
+fn is_stand_in(view: &[u8], number: &Range<usize>) -> bool {
+    let mut groups = view[number.clone()].split(|b| !b.is_ascii_digit());
+    groups.all(|group| group.iter().all(|digit| *digit == group[0]))
+        && !has_context(view, number.start, &SSN_WORDS)
+}
+
+const SSN_WORDS: [&str; 2] = ["ssn", "social security"];
 
 /// Letters of an IBAN come at most this far before its first long run of digits.
 const IBAN_BACK: usize = 16;
@@ -381,16 +411,21 @@ fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
             });
         match found {
             Some(size) => {
-                push(
-                    Shape::Seed,
-                    words[from].start..words[from + size - 1].end,
-                    None,
-                );
+                let words = &words[from..from + size];
+                let severity = is_test_vector(view, words).then_some(Severity::Low);
+                push(Shape::Seed, words[0].start..words[size - 1].end, severity);
                 from += size;
             }
             None => from += 1,
         }
     }
+}
+
+/// Whether a phrase is one that documentation prints.
+fn is_test_vector(view: &[u8], words: &[Range<usize>]) -> bool {
+    let words = words.iter().map(|word| &view[word.clone()]);
+    let text = words.collect::<Vec<_>>().join(&b' ');
+    is_published(&text.to_ascii_lowercase())
 }
 
 /// Whether words may have been drawn by lot: not a few over and over, nor a list in order.

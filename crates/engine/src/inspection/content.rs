@@ -446,6 +446,7 @@ impl Inspection {
         let Some(action) = bench.action(&sighting, kind) else {
             return;
         };
+        let is_example = sighting.is_published();
         // What can be replaced or cut out was, before it was pushed.
         let action = match action {
             Action::Redact | Action::Strip => Action::Block,
@@ -470,6 +471,7 @@ impl Inspection {
                 direction: self.kind.direction(),
                 astray: bench.astray(sighting.rule),
                 path: shown_path(&self.path),
+                is_example,
             };
             let refusal = match sighting.known {
                 Some(part) => {

@@ -219,6 +219,14 @@ impl Engine {
         self.scanner.known()
     }
 
+    /// Whether credentials of some rule belong at a host.
+    pub(crate) fn is_provider(&self, host: &Host, port: u16) -> bool {
+        self.homes.values().any(|home| match home {
+            Home::At(homes) => homes.iter().any(|home| home.covers(host, port)),
+            Home::Anywhere => false,
+        })
+    }
+
     /// Where a rule's credential belongs.
     pub(crate) fn home(&self, rule: &Rule) -> Option<&Home> {
         self.homes.get(rule.id)

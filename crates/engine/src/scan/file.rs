@@ -82,7 +82,7 @@ impl FileScanner {
             let scanned = self
                 .scanner
                 .scan(kind, direction, bytes, &mut budget, &mut seen);
-            let kept = self.keep(seen, out);
+            let kept = self.keep(direction, seen, out);
             result = result.and(scanned).and(kept);
         }
         out[first..].sort_by_key(|finding| finding.offset);
@@ -93,7 +93,7 @@ impl FileScanner {
     pub fn open(&self) -> FileScan<'_> {
         let open = |direction| {
             let stream = Stream::new(SurfaceKind::Body, direction, None);
-            (stream, Budget::default())
+            (direction, stream, Budget::default())
         };
         FileScan {
             scanner: self,
@@ -110,15 +110,23 @@ impl FileScanner {
         outbound.into_iter().chain(inbound)
     }
 
-    /// Keeps what is of the chosen classes. A credential that a rule knows by its form need not be
-    /// told again as one that its surroundings give away.
+    /// Keeps what is of the chosen classes, each in its direction. A credential that a rule knows by its
+    /// form need not be told again as one that its surroundings give away.
     ///
     /// # Errors
     /// When compressed data in it cost too much to look at.
-    fn keep(&self, seen: Vec<Sighting>, out: &mut Vec<FileFinding>) -> Result<(), BudgetSpent> {
+    fn keep(
+        &self,
+        direction: Direction,
+        seen: Vec<Sighting>,
+        out: &mut Vec<FileFinding>,
+    ) -> Result<(), BudgetSpent> {
         let is_left_out = seen.iter().any(|own| is_of_archive(own.rule));
-        let is_kept =
-            |own: &Sighting| self.classes.contains(&own.rule.class) && own.also.is_empty();
+        let is_told = |class| (class == Class::Injection) == (direction == Direction::Inbound);
+        let is_kept = |own: &Sighting| {
+            let class = own.rule.class;
+            self.classes.contains(&class) && is_told(class) && own.also.is_empty()
+        };
         out.extend(seen.into_iter().filter(is_kept).map(FileFinding::from));
         match is_left_out {
             true => Err(BudgetSpent),
@@ -149,13 +157,13 @@ impl From<Sighting> for FileFinding {
 pub struct FileScan<'a> {
     scanner: &'a FileScanner,
     /// One for each direction, with its budget.
-    streams: Vec<(Stream, Budget)>,
+    streams: Vec<(Direction, Stream, Budget)>,
 }
 
 impl fmt::Debug for FileScan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.streams.iter().map(|(stream, _)| stream))
+            .entries(self.streams.iter().map(|(_, stream, _)| stream))
             .finish()
     }
 }
@@ -170,11 +178,11 @@ impl FileScan<'_> {
     /// When the work budget ended.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<FileFinding>) -> Result<(), BudgetSpent> {
         let mut result = Ok(());
-        for (stream, budget) in &mut self.streams {
+        for (direction, stream, budget) in &mut self.streams {
             let mut seen = Vec::new();
             let scanner = &self.scanner.scanner;
             let pushed = stream.push(scanner, piece, &|_| false, budget, &mut seen);
-            let kept = self.scanner.keep(seen, out);
+            let kept = self.scanner.keep(*direction, seen, out);
             result = result.and(pushed.map(drop)).and(kept);
         }
         result
@@ -186,11 +194,11 @@ impl FileScan<'_> {
     /// When the work budget ended.
     pub fn finish(mut self, out: &mut Vec<FileFinding>) -> Result<(), BudgetSpent> {
         let mut result = Ok(());
-        for (stream, budget) in &mut self.streams {
+        for (direction, stream, budget) in &mut self.streams {
             let mut seen = Vec::new();
             let scanner = &self.scanner.scanner;
             let finished = stream.finish(scanner, &|_| false, budget, &mut seen);
-            let kept = self.scanner.keep(seen, out);
+            let kept = self.scanner.keep(*direction, seen, out);
             result = result.and(finished).and(kept);
         }
         result

@@ -32,7 +32,7 @@ pub(crate) use stream::Stream;
 
 use crate::crossing::{Direction, SurfaceKind};
 use crate::detect::{Check, Detectors};
-use crate::finding::{Fingerprint, Score, Severity};
+use crate::finding::{Class, Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
 use crate::media::{self, Seen};
 use crate::rules::{RULES, Rule};
@@ -78,6 +78,11 @@ impl Sighting {
     /// Says that its passage begins at `start` or before.
     fn hold_from(&mut self, start: u64) {
         self.before = self.before.max(self.offset.saturating_sub(start));
+    }
+
+    /// Whether the value is one that documentation prints, or that says so.
+    pub(crate) fn is_published(&self) -> bool {
+        self.rule.class == Class::Secret && self.severity < self.rule.severity.min(Severity::Medium)
     }
 
     /// Whether it counts where it was seen in joined text. What is known by its surroundings alone is
