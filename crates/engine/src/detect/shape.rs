@@ -1,7 +1,6 @@
 //! What has no literal: card and social security numbers, IBANs, base58 keys and seed phrases,
 //! found by code over runs of digits, symbols and words.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -396,19 +395,16 @@ fn words_before(view: &[u8], word: &Range<usize>) -> usize {
 }
 
 fn phrase(view: &[u8], words: &[Range<usize>], push: Push<'_>) {
+    let lower =
+        |word: &Range<usize>| String::from_utf8_lossy(&view[word.clone()]).to_ascii_lowercase();
+    let texts: Vec<String> = words.iter().map(lower).collect();
     let mut from = 0;
     while from + SEED_WORDS_MIN <= words.len() {
-        let sizes = (SEED_WORDS_MIN..=SEED_WORDS_MAX).rev().step_by(3);
-        let found = sizes
-            .filter(|size| from + size <= words.len())
-            .find(|size| {
-                let part = words[from..from + size].iter();
-                let text: Vec<String> = part
-                    .map(|word| String::from_utf8_lossy(&view[word.clone()]).to_ascii_lowercase())
-                    .collect();
-                is_drawn(&text)
-                    && Mnemonic::parse_in_normalized(Language::English, &text.join(" ")).is_ok()
-            });
+        let mut sizes = (SEED_WORDS_MIN..=SEED_WORDS_MAX).rev().step_by(3);
+        let found = sizes.find(|size| {
+            let part = texts.get(from..from + size);
+            part.is_some_and(|part| is_drawn(part) && is_checked(part))
+        });
         match found {
             Some(size) => {
                 let words = &words[from..from + size];
@@ -428,10 +424,16 @@ fn is_test_vector(view: &[u8], words: &[Range<usize>]) -> bool {
     is_published(&text.to_ascii_lowercase())
 }
 
+/// Whether the last word holds the checksum of all.
+fn is_checked(words: &[String]) -> bool {
+    Mnemonic::parse_in_normalized(Language::English, &words.join(" ")).is_ok()
+}
+
 /// Whether words may have been drawn by lot: not a few over and over, nor a list in order.
 fn is_drawn(words: &[String]) -> bool {
-    let distinct: BTreeSet<&String> = words.iter().collect();
-    distinct.len() * 2 > words.len() && !words.is_sorted()
+    let is_first = |index: &usize| !words[..*index].contains(&words[*index]);
+    let distinct = (0..words.len()).filter(is_first).count();
+    distinct * 2 > words.len() && !words.is_sorted()
 }
 
 /// The word at a place or soon after it, as far as a phrase's word can reach.
