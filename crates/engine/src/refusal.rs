@@ -314,10 +314,7 @@ fn content_remedy(
         );
     }
     if way.is_example && named.alias.is_none() {
-        return format!(
-            "if {host} may be sent what documentation prints, add to the policy:\n\
-             egress:\n  allow: [\"{host}\"]"
-        );
+        return example_remedy(&host);
     }
     let surface = finding.locus.surface;
     let expires = day_of(unix_seconds + EXEMPTION_DAYS * DAY_SECONDS);
@@ -358,6 +355,14 @@ fn content_remedy(
             format!("if this is no leak and no attack, add to the policy:\n{exempt}")
         }
     }
+}
+
+/// For an example that documentation prints.
+fn example_remedy(host: &str) -> String {
+    format!(
+        "if {host} may be sent what documentation prints, add to the policy:\n\
+         egress:\n  allow: [\"{host}\"]"
+    )
 }
 
 /// Whether the policy may let a credential go home in a place where the rule does not expect it: a
