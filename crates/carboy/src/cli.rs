@@ -123,7 +123,7 @@ pub(crate) struct RunArgs {
     /// Print the plan and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// How to print the plan of --dry-run
+    /// How to print the plan of --dry-run, and the closing line
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
     /// Print neither refusals nor the closing line

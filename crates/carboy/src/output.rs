@@ -39,6 +39,11 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "carboy: {text}");
 }
 
+/// Writes a document for programs to standard error, in one line.
+pub(crate) fn side_document(document: &serde_json::Value) {
+    let _ = writeln!(io::stderr().lock(), "{document}");
+}
+
 /// A number of crossings and of refusals, in words.
 pub(crate) fn counts(crossings: u64, refusals: u64) -> String {
     let plural = if crossings == 1 { "" } else { "s" };

@@ -108,7 +108,7 @@ fn open(args: &RunArgs, plan: Plan, policy: Policy, bottle: Bottle<'_>) -> Resul
                 upper.display()
             ));
         }
-        close(&totals?, receipts.as_deref());
+        close(&totals?, receipts.as_deref(), args.format);
     }
     Ok(Outcome::Command(ended.exit.code()))
 }
@@ -124,11 +124,21 @@ fn command_failure(error: carboy_bottle::Error) -> Result<Outcome> {
     }
 }
 
-fn close(totals: &Totals, receipts: Option<&Path>) {
+/// Says what came of it, in one line on standard error: the command's own output stays its own.
+fn close(totals: &Totals, receipts: Option<&Path>, format: Format) {
     let Totals {
         crossings,
         refusals,
     } = totals;
+    if format == Format::Json {
+        let closing = serde_json::json!({
+            "crossings": crossings,
+            "refusals": refusals,
+            "receipts": receipts.map(|path| path.display().to_string()),
+        });
+        output::side_document(&closing);
+        return;
+    }
     let receipts = receipts.map_or_else(
         || "no receipts".to_owned(),
         |path| format!("receipts in {}", path.display()),

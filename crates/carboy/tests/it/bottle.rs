@@ -114,6 +114,23 @@ fn a_dry_run_does_nothing() {
 }
 
 #[test]
+fn the_closing_line_can_be_a_document() {
+    for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
+        let place = Place::new(who);
+        let output = place.run(&["--format", "json"], &["sh", "-c", "exit 3"]);
+        expect_code(&output, 3);
+        let said = stderr(&output);
+        let closing = said.lines().last().unwrap_or_default();
+        let closing: Value = serde_json::from_str(closing).expect("a document");
+        assert_eq!(
+            (&closing["crossings"], &closing["refusals"]),
+            (&0.into(), &0.into())
+        );
+        assert!(closing["receipts"].is_string(), "{closing}");
+    }
+}
+
+#[test]
 fn the_workspace_is_bound_overlaid_or_not_there() {
     for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
         let place = Place::new(who);
