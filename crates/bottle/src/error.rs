@@ -61,10 +61,10 @@ pub enum Error {
 
 /// What was not built; of the command, that it was not run.
 fn of_layer(error: &carboy_sandbox::Error) -> String {
-    let text = error.to_string();
-    match text.strip_prefix("command: ") {
-        Some(step) => format!("cannot {step}"),
-        None => format!("cannot build the bottle: {text}"),
+    if error.layer == carboy_sandbox::Layer::Command {
+        error.to_string()
+    } else {
+        format!("cannot build the bottle: {error}")
     }
 }
 

@@ -79,7 +79,10 @@ pub struct Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.layer, self.step)?;
+        match self.layer {
+            Layer::Command => write!(f, "cannot {}", self.step)?,
+            layer => write!(f, "{layer}: {}", self.step)?,
+        }
         if let Some(errno) = self.errno {
             write!(f, ": {}", std::io::Error::from_raw_os_error(errno))?;
         }

@@ -76,7 +76,7 @@ fn failed(step: &str, cause: io::Error) -> Error {
 
 pub(super) fn prepare(confinement: &Confinement, terminals: [bool; 3]) -> Result<Prepared, Error> {
     let Some(program) = confinement.command.first() else {
-        return Err(Error::new(Layer::Command, "no command"));
+        return Err(Error::new(Layer::Command, "run an empty command"));
     };
     let filter = match seccomp::filter() {
         Err(_) if confinement.best_effort => None,
@@ -109,7 +109,7 @@ fn strings(texts: impl IntoIterator<Item = OsString>) -> Result<Vec<CString>, Er
         .map_err(|_| {
             Error::new(
                 Layer::Command,
-                "an argument or environment variable contains a zero byte",
+                "pass on an argument or environment variable that contains a zero byte",
             )
         })
 }

@@ -70,7 +70,7 @@ fn exit_codes(stage: &Stage) {
     assert!(
         missing
             .err
-            .contains("command: run no-such-program: No such file"),
+            .contains("cannot run no-such-program: No such file"),
         "{missing:?}"
     );
     stage.bottle(&[], &["/etc/passwd"]).gives(126, "");
