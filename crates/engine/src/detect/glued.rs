@@ -22,6 +22,9 @@ const WORD_MIN: usize = 3;
 /// chance: once in some ten million.
 const RUN_BYTES: usize = 64;
 
+/// Prose has more white space than this among as many bytes.
+const RUN_BREAKS_MAX: usize = 5;
+
 impl Detectors {
     /// Searches a pattern where its literal is, as if the view began and ended with the credential.
     /// `window` begins with the literal.
@@ -69,11 +72,21 @@ fn is_telling(number: u16, view: &[u8], at: usize) -> bool {
     let text = view.get(at..at + stem).unwrap_or_default();
     let is_sign = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
     let before = &view[at.saturating_sub(RUN_BYTES)..at];
-    let is_in_run = before.len() == RUN_BYTES && before.iter().all(|b| is_encoding_byte(*b));
     let is_long = text.len() >= LONG_STEM_MIN;
-    !is_in_run
+    !is_in_run(before)
         && !ends_word(before, text)
         && (is_long || text.len() >= STEM_MIN && text.iter().any(is_sign))
+}
+
+/// Whether so many bytes are symbols of an encoding, which may have been cut into lines or have its plus
+/// signs read as spaces.
+fn is_in_run(before: &[u8]) -> bool {
+    let is_break = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
+    before.len() == RUN_BYTES
+        && before
+            .iter()
+            .all(|byte| is_encoding_byte(*byte) || is_break(byte))
+        && before.iter().filter(|byte| is_break(byte)).count() <= RUN_BREAKS_MAX
 }
 
 fn ends_word(before: &[u8], stem: &[u8]) -> bool {
@@ -120,6 +133,12 @@ fn is_proved(number: u16, value: &[u8]) -> bool {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// Whether a beginning of few bytes stands in a run of symbols of an encoding, where it is chance.
+pub(super) fn is_chance(number: u16, view: &[u8], at: usize) -> bool {
+    PATTERNS[usize::from(number)].stem <= STEM_MIN
+        && is_in_run(&view[at.saturating_sub(RUN_BYTES)..at])
 }
 
 impl Check {

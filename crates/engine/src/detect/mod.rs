@@ -88,7 +88,10 @@ impl Detectors {
                 if hits.len() == known {
                     self.search_glued(woken.number, bytes, window.clone(), hits);
                 }
-                if hits.len() == known && self.is_swapped(woken.number, &bytes[window.clone()]) {
+                if hits.len() == known
+                    && self.is_swapped(woken.number, &bytes[window.clone()])
+                    && !glued::is_chance(woken.number, bytes, window.start)
+                {
                     leave(clues, ClueKind::Swapped, window.clone());
                 }
             }
