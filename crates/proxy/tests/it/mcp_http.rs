@@ -427,6 +427,13 @@ async fn a_client_signs_in_by_the_listener() {
     let refused = scene.ask("POST /login/token", form, &leak).await;
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
     assert!(!scene.far.asked().concat().contains("note="));
+    // Nor is a page a way around the rules of tools.
+    for kind in [form, "content-type: application/json\r\n"] {
+        let call = call(7, json!({})).to_string();
+        let refused = scene.ask("POST /login/token", kind, &call).await;
+        assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+        assert!(!scene.far.asked().concat().contains("tools"));
+    }
     // Only what the server named is served; anything else is its endpoint.
     scene.far.will_say("404 Not Found", "");
     scene.ask("POST /login/other", form, "a=b").await;

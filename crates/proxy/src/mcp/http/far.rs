@@ -10,6 +10,7 @@ use carboy_engine::{Crossing, CrossingKind, Fault, Permit, Surface, SurfaceKind,
 use carboy_wire::http::{
     Protocol, check_response, downstream_head, request_surfaces, response_surfaces, upstream_head,
 };
+use carboy_wire::mcp::holds_messages;
 use hyper::body::Incoming;
 
 use super::Remote;
@@ -118,8 +119,13 @@ impl Remote {
 }
 
 impl Call {
-    /// Judges a body that holds no messages.
+    /// Judges a body that holds no messages. One that does would pass by the rules of tools: a server says
+    /// itself which of its paths are for signing in.
     pub(super) fn says(&mut self, body: &[u8]) -> Result<(), Refused> {
+        if holds_messages(body) {
+            let why = "a message of the protocol where a client signs in";
+            return Err(self.pass.end_with(Fault::Malformed(why.into())));
+        }
         let content = Surface {
             kind: SurfaceKind::Body,
             name: "",

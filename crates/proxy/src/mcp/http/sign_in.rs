@@ -8,7 +8,7 @@ use ::http::uri::PathAndQuery;
 use ::http::{Method, Response, StatusCode, request};
 use bytes::Bytes;
 use carboy_engine::{Fault, Surface, SurfaceKind};
-use carboy_wire::mcp::{Addresses, SignInPage as Page};
+use carboy_wire::mcp::{Addresses, SignInPage as Page, holds_messages};
 use hyper::body::Incoming;
 
 use super::Front;
@@ -107,7 +107,8 @@ impl SignIn {
         let Some(bytes) = whole(body).await else {
             return Ok(Reply::status(StatusCode::PAYLOAD_TOO_LARGE));
         };
-        let bytes = match is_form(&head.headers) {
+        // A message is no form, whatever it is said to be, and is refused as what it is.
+        let bytes = match is_form(&head.headers) && !holds_messages(&bytes) {
             true => self.addresses.form(&bytes).into(),
             false => bytes,
         };
