@@ -187,14 +187,16 @@ pub(crate) enum McpCommand {
     Wrap(Box<WrapArgs>),
     /// Serve a remote server to clients on this machine, and judge each message between them
     Proxy(Box<McpProxyArgs>),
+    /// Speak to a remote server for a client that starts its servers, and judge each message between them
+    Connect(Box<McpConnectArgs>),
     /// Show and accept what is kept of servers' tools
     #[command(subcommand)]
     Tools(McpToolsCommand),
     /// Look over the servers that clients on this machine are told to use
     Scan(McpScanArgs),
-    /// Have a client start its servers through `carboy mcp wrap`
+    /// Have a client reach its servers through `carboy mcp wrap` and `carboy mcp connect`
     Install(McpInstallArgs),
-    /// Have a client start its servers as it did before
+    /// Have a client reach its servers as it did before
     Uninstall(McpClientArgs),
 }
 
@@ -257,6 +259,22 @@ pub(crate) struct McpProxyArgs {
     /// The server's URL, as a client would be given it
     #[arg(long = "upstream", value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) remote: String,
+    #[command(flatten)]
+    pub(crate) far: McpFarArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpConnectArgs {
+    #[command(flatten)]
+    pub(crate) far: McpFarArgs,
+    /// The server's URL
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) remote: String,
+}
+
+/// How a remote server is spoken to.
+#[derive(Debug, Args)]
+pub(crate) struct McpFarArgs {
     /// Send the server a header whose value is in a variable, such as authorization=MCP_TOKEN
     /// (repeatable)
     #[arg(long, value_name = "NAME=VARIABLE")]
@@ -291,6 +309,9 @@ pub(crate) struct McpScanArgs {
 pub(crate) struct McpInstallArgs {
     #[command(flatten)]
     pub(crate) client: McpClientArgs,
+    /// Leave remote servers as they are
+    #[arg(long)]
+    pub(crate) local_only: bool,
     #[command(flatten)]
     pub(crate) policy: PolicyArg,
 }

@@ -187,6 +187,16 @@ pub const MCP_PAGES_MAX: usize = 100;
 /// still be at work on it.
 pub const MCP_END_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client waits before it takes up a stream of an MCP server's that broke off, where the server
+/// does not say.
+pub const MCP_RESUME_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest such wait: a server that says more is not waited for.
+pub const MCP_RESUME_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How often in a row a stream is taken up that brings nothing: a server that starts again takes seconds.
+pub const MCP_RESUMES_MAX: u32 = 5;
+
 /// The answers of one MCP session that may come again to a client that was cut off: what servers
 /// keep for it.
 pub const MCP_ANSWERED_MAX: usize = 256;

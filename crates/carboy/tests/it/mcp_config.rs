@@ -269,6 +269,105 @@ fn a_wrapped_server_keeps_its_words_and_variables() {
     assert!(text.contains(wanted), "{text}\n{plain}");
 }
 
+/// A remote server's entry, as clients write it, and what it becomes but for the program. `@L@` stands for
+/// the words that every such entry begins with.
+const REMOTE: [(&str, &str, &str); 5] = [
+    (
+        ".vscode/mcp.json",
+        r#"{"servers": {"far": {"type": "http", "url": "https://x.example/mcp", /* a */ "headers": { "X-A": "${input:a}" }, "dev": {}}}}"#,
+        r#"{"servers": {"far": {"type": "stdio", "command": "carboy", "args": [@L@, "--header-env", "X-A=CARBOY_HEADER_X_A", "https://x.example/mcp"], /* a */ "env": {"CARBOY_HEADER_X_A": "${input:a}"}, "dev": {}}}}"#,
+    ),
+    (
+        "windsurf.json",
+        r#"{"mcpServers": {"far": {"serverUrl": "https://x.example/sse", "disabled": true}}}"#,
+        r#"{"mcpServers": {"far": {"command": "carboy", "args": [@L@, "https://x.example/sse"], "disabled": true}}}"#,
+    ),
+    (
+        "gemini.json",
+        r#"{"mcpServers": {"far": {"httpUrl": "https://x.example/mcp", "timeout": 5}}}"#,
+        r#"{"mcpServers": {"far": {"command": "carboy", "args": [@L@, "https://x.example/mcp"], "timeout": 5}}}"#,
+    ),
+    (
+        "opencode.json",
+        r#"{"mcp": {"far": {"type": "remote", "url": "wss://x.example/mcp", "headers": {"A": "b"}, "enabled": true}}}"#,
+        r#"{"mcp": {"far": {"type": "local", "command": ["carboy", @L@, "--header-env", "A=CARBOY_HEADER_A", "wss://x.example/mcp"], "environment": {"CARBOY_HEADER_A": "b"}, "enabled": true}}}"#,
+    ),
+    (
+        "config.toml",
+        "[mcp_servers.far]\nurl = \"https://x.example/mcp\" # here\nhttp_headers = { A = \"b\" }\n",
+        "[mcp_servers.far]\ncommand = \"carboy\"\nargs = [@L@, \"--header-env\", \"A=CARBOY_HEADER_A\", \"https://x.example/mcp\"] # here\nenv = {\"CARBOY_HEADER_A\" = \"b\"}\n",
+    ),
+];
+
+#[test]
+fn remote_servers_are_reached_by_what_the_client_starts_and_back() {
+    for (name, text, expected) in REMOTE {
+        let desk = Desk::with(name, text);
+        let file = desk.file.to_str().unwrap();
+        desk.mcp(&["install", "--config", file, "--local-only"], 0);
+        assert_eq!(desk.text(), text, "{name}");
+        desk.mcp(&["install", "--config", file], 0);
+        let program = desk
+            .place
+            .carboy()
+            .get_program()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let led = desk.text().replace(&program, "carboy");
+        let lead = r#""mcp", "connect", "--name", "far""#;
+        assert_eq!(led, expected.replace("@L@", lead), "{name}");
+        let again = desk.text();
+        assert_eq!(desk.mcp(&["install", "--config", file], 0), "", "{name}");
+        assert_eq!(desk.text(), again, "{name}");
+        assert_eq!(desk.mcp(&["scan", "--config", file], 0), "", "{name}");
+        desk.mcp(&["uninstall", "--config", file], 0);
+        assert_eq!(desk.text(), text, "{name}");
+        assert!(!backup(&desk.file).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_remote_server_is_restored_without_its_backup() {
+    let (name, text, _) = REMOTE[4];
+    let desk = Desk::with(name, text);
+    let file = desk.file.to_str().unwrap();
+    desk.mcp(&["install", "--config", file], 0);
+    fs::remove_file(backup(&desk.file)).unwrap();
+    desk.mcp(&["uninstall", "--config", file], 0);
+    assert_eq!(
+        desk.text(),
+        "[mcp_servers.far]\nurl = \"https://x.example/mcp\" # here\nhttp_headers = {\"A\" = \"b\"}\n"
+    );
+}
+
+#[test]
+fn a_remote_server_that_could_not_be_reached_so_is_left() {
+    for (entry, why) in [
+        (r#"{"url": "https://x.example", "oauth": {}}"#, "signs in"),
+        (r#"{"url": "https://x.example/?key=@SECRET@"}"#, "secret"),
+        (r#"{"url": "${URL}"}"#, "URL"),
+        (r#"{"url": "http://localhost:3000/mcp"}"#, "egress.private"),
+    ] {
+        let desk = Desk::with(
+            "a.json",
+            &format!(r#"{{"mcpServers": {{"far": {entry}}}}}"#),
+        );
+        let before = desk.text();
+        let mut install = desk.place.carboy();
+        install.args(["mcp", "install", "--config"]).arg(&desk.file);
+        let output = install.output().unwrap();
+        expect_code(&output, 0);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            told.contains("far is left as it is") && told.contains(why),
+            "{told}"
+        );
+        assert!(!told.contains(&TOKEN.concat()), "{told}");
+        assert_eq!(desk.text(), before);
+    }
+}
+
 #[test]
 fn what_was_added_since_stays() {
     let desk = Desk::with(".config/opencode/opencode.json", OPENCODE);

@@ -27,6 +27,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use body::{Body, Came, Source, cause};
 pub(crate) use flow::Flow;
+pub(crate) use websocket::{
+    Answered, Io as UpgradedIo, Outlet, Switched, ask as ask_for_websocket, drain,
+};
 
 use crate::gate::Gate;
 use crate::limits::{

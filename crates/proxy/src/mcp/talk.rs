@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use carboy_engine::{Conversation, Crossing, CrossingKind, Fault, Objection, Surface, SurfaceKind};
 use carboy_wire::mcp::{Fingerprint, Flaw, Frame, Id, Kind, Message, Pending};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::held::{HeldIds, Ruled, Waiting};
 use self::reply::{Reply, answer};
@@ -36,6 +36,8 @@ pub struct Talk {
     said: Memories,
     /// Whether a stream is heard by which the server can answer what came by another request.
     has_stream: AtomicBool,
+    /// Told whenever the server has answered.
+    has_answered: Notify,
 }
 
 /// What was said in earlier messages: what is cut over several is whole where they meet.
@@ -100,6 +102,7 @@ impl Talk {
             answered: Mutex::default(),
             said: Memories::default(),
             has_stream: AtomicBool::default(),
+            has_answered: Notify::new(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Talk {
             answered: Mutex::default(),
             said: Memories::default(),
             has_stream: AtomicBool::default(),
+            has_answered: Notify::new(),
         }
     }
 
@@ -127,6 +131,18 @@ impl Talk {
             {
                 self.by_client.lock().cancel(id);
             }
+        }
+    }
+
+    /// Waits until the server has answered all that it was asked.
+    pub(super) async fn settled(&self) {
+        loop {
+            // Made before the look, so that no answer falls between.
+            let answered = self.has_answered.notified();
+            if self.by_client.lock().is_idle() {
+                return;
+            }
+            answered.await;
         }
     }
 
@@ -240,6 +256,16 @@ impl Talk {
     /// The refusal.
     pub(super) fn server_notes(&self, what: &str, text: &[u8]) -> Result<(), Refused> {
         let mut pass = self.open(CrossingKind::McpResponse, None)?;
+        pass.push(aside(what, text))?;
+        pass.close()
+    }
+
+    /// The same of the client's.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(super) fn client_notes(&self, what: &str, text: &[u8]) -> Result<(), Refused> {
+        let mut pass = self.open(CrossingKind::McpRequest, None)?;
         pass.push(aside(what, text))?;
         pass.close()
     }

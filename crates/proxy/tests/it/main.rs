@@ -26,6 +26,7 @@ mod mcp;
 mod mcp_elsewhere;
 mod mcp_http;
 mod mcp_places;
+mod mcp_socket;
 mod mcp_within;
 mod passthrough;
 #[path = "../../../../cases/reader.rs"]

@@ -42,6 +42,25 @@ pub fn begins_session(bytes: &[u8]) -> bool {
     requests(bytes, |method| method == Some("initialize"))
 }
 
+/// Whether a message says that a session has begun.
+pub fn is_begun(bytes: &[u8]) -> bool {
+    let frame = Frame::parse(bytes);
+    let mut messages = frame.iter().flat_map(|frame| &frame.messages).flatten();
+    messages.any(|message| {
+        matches!(&message.kind, Kind::Notification { method } if method.text == "notifications/initialized")
+    })
+}
+
+/// The revision of the protocol that the answer to the first message says is spoken.
+pub fn revision(bytes: &[u8]) -> Option<String> {
+    let frame = Frame::parse(bytes).ok()?;
+    let [Ok(message)] = &frame.messages[..] else {
+        return None;
+    };
+    let revision = message.node.member("result")?.member("protocolVersion")?;
+    revision.text().map(str::to_owned)
+}
+
 /// Whether anything in a body wants an answer.
 pub fn asks_something(bytes: &[u8]) -> bool {
     requests(bytes, |_| true)

@@ -80,6 +80,11 @@ impl<T> Pending<T> {
         }
     }
 
+    /// Whether no answer is wanted any more.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.len() == self.cancelled.len()
+    }
+
     /// Takes all that wait.
     pub fn drain(&mut self) -> impl Iterator<Item = (Id, T)> + '_ {
         self.cancelled.clear();

@@ -17,6 +17,8 @@ pub struct Code(u16);
 pub struct Close(Bytes);
 
 impl Code {
+    /// The purpose is fulfilled.
+    pub const NORMAL: Self = Self(1000);
     /// An endpoint goes away.
     pub const GOING_AWAY: Self = Self(1001);
     /// The protocol was broken.

@@ -104,6 +104,28 @@ impl Opening {
         })
     }
 
+    /// A request of the gate's own, for one subprotocol: no client is answered.
+    pub fn own(subprotocol: HeaderValue) -> Self {
+        Self {
+            key: None,
+            protocols: vec![subprotocol],
+            offers: Vec::new(),
+        }
+    }
+
+    /// The same without its offers of compression.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.offers.clear();
+        self
+    }
+
+    /// Whether it offers a subprotocol.
+    pub fn offers(&self, subprotocol: &str) -> bool {
+        let mut offered = self.protocols.iter().flat_map(tokens);
+        offered.any(|own| own == subprotocol.as_bytes())
+    }
+
     /// Makes an otherwise finished HTTP/1.1 head one that asks the server, with a key of the gate's own.
     pub fn ask(&self, headers: &mut HeaderMap, key: [u8; KEY_BYTES]) {
         headers.insert(CONNECTION, UPGRADE_OPTION);

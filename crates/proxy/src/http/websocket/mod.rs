@@ -2,17 +2,17 @@
 
 mod outlet;
 mod relay;
+mod server;
 mod way;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use ::http::{Method, Request, Response, StatusCode, Version, request, response};
+use ::http::header::SEC_WEBSOCKET_PROTOCOL;
+use ::http::{Method, Request, Response, StatusCode, Version, request};
 use carboy_engine::{Crossing, CrossingKind, Fault};
-use carboy_wire::http::{
-    Protocol, downstream_head, request_target, response_surfaces, upstream_head,
-};
-use carboy_wire::websocket::{Agreement, KEY_BYTES, Opening, is_wanted};
+use carboy_wire::http::request_target;
+use carboy_wire::websocket::{Agreement, Opening, is_wanted};
 use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol as ConnectProtocol;
 use hyper::upgrade::OnUpgrade;
@@ -23,6 +23,10 @@ use super::exchange::{self, Ask, Form};
 use super::guard::Busy;
 use super::{Body, Client, Next};
 use crate::gate::{Asked, Gate, Refused};
+use crate::mcp::{SUBPROTOCOL, Talk, serve_socket};
+pub(crate) use outlet::Outlet;
+pub(crate) use relay::{Io, drain};
+pub(crate) use server::{Answered, Switched, ask};
 
 /// A WebSocket whose handshake was allowed, and whose answer is still to be sent.
 pub(super) struct WebSocket {
@@ -31,6 +35,8 @@ pub(super) struct WebSocket {
     asked: Asked,
     path: Box<str>,
     agreement: Agreement,
+    /// The connection of messages of the model context protocol that it is.
+    talk: Option<Arc<Talk>>,
     /// Keeps the client's connection from being taken for an idle one.
     _busy: Busy,
 }
@@ -101,10 +107,10 @@ struct Handshake<'a> {
 }
 
 impl Handshake<'_> {
-    async fn cross(self, ask: Ask) -> Result<Response<Body>, Refused> {
+    async fn cross(mut self, ask: Ask) -> Result<Response<Body>, Refused> {
         let gate = &self.client.gate;
         let Ask {
-            mut head,
+            head,
             target,
             mut pass,
         } = ask;
@@ -113,42 +119,46 @@ impl Handshake<'_> {
             let fault = Fault::Unsupported("a request to the gate itself".into());
             return Err(pass.fail(fault));
         }
-        let (form, path) = (Form::of(&head), head.uri.path().into());
-        let key = match upstream_head(&mut head, &target, Protocol::Http1).and_then(|()| own_key())
-        {
-            Ok(key) => key,
-            Err(fault) => return Err(pass.fail(fault)),
+        let form = Form::of(&head);
+        let talk = match self.opening.offers(SUBPROTOCOL) {
+            true => {
+                self.opening = self.opening.plain();
+                match gate.within().talk(gate, &head, &target) {
+                    Ok(talk) => Some(talk),
+                    Err(fault) => return Err(pass.fail(fault)),
+                }
+            }
+            false => None,
         };
-        self.opening.ask(&mut head.headers, key);
-        let line = match gate.upstream().line(&permit).await {
-            Ok(line) => line,
-            Err(fault) => return Err(pass.fail(fault)),
-        };
-        pass.dialled(line.address());
-        let asked = pass.asked();
-        pass.close()?;
-        let request = Request::from_parts(head, Body::default());
-        let response = line
-            .ask(&permit, request)
-            .await
-            .map_err(|fault| gate.refuse_answer(&asked, fault))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.answer(asked, path, key, response);
+        let answered = server::ask(gate, pass, &permit, head, &self.opening, |_| {}).await?;
+        if answered.is_switched() {
+            return self.answer(answered, talk);
         }
+        let Answered {
+            asked,
+            path,
+            response,
+            ..
+        } = answered;
         exchange::answer(gate, &asked, (form, &path, None), response, Came::default()).await
     }
 
     /// Judges the server's 101, and readies what follows the client's.
     fn answer(
         self,
-        asked: Asked,
-        path: Box<str>,
-        key: [u8; KEY_BYTES],
-        mut response: Response<Incoming>,
+        answered: Answered,
+        talk: Option<Arc<Talk>>,
     ) -> Result<Response<Body>, Refused> {
-        let server = hyper::upgrade::on(&mut response);
-        let (mut head, _) = response.into_parts();
-        let agreement = self.judge(&asked, &path, key, &mut head)?;
+        let path = answered.path.clone();
+        let (switched, asked) = answered.judge(&self.client.gate, &self.opening)?;
+        let Switched {
+            mut head,
+            server,
+            agreement,
+        } = switched;
+        // A server that names no subprotocol may have understood the one it was offered all the same.
+        let chosen = head.headers.get(SEC_WEBSOCKET_PROTOCOL);
+        let is_spoken = chosen.is_none_or(|chosen| chosen == SUBPROTOCOL);
         self.opening.answer(&mut head, agreement);
         let is_http1 = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let socket = WebSocket {
@@ -157,6 +167,7 @@ impl Handshake<'_> {
             asked,
             path,
             agreement,
+            talk: talk.filter(|_| is_spoken),
             _busy: self.client.state.begin(),
         };
         if is_http1 {
@@ -166,24 +177,6 @@ impl Handshake<'_> {
             tokio::spawn(socket.serve(Arc::clone(&self.client.gate)));
         }
         Ok(Response::from_parts(head, Body::default()))
-    }
-
-    fn judge(
-        &self,
-        asked: &Asked,
-        path: &str,
-        key: [u8; KEY_BYTES],
-        head: &mut response::Parts,
-    ) -> Result<Agreement, Refused> {
-        let mut pass = self.client.gate.open_answer(asked)?;
-        let agreement = match self.opening.agree(head, key) {
-            Ok(agreement) => agreement,
-            Err(fault) => return Err(pass.fail(fault)),
-        };
-        response_surfaces(head, path, |surface| pass.push(surface).map(drop))?;
-        downstream_head(head);
-        pass.close()?;
-        Ok(agreement)
     }
 }
 
@@ -197,6 +190,9 @@ impl WebSocket {
                 return;
             }
         };
+        if let Some(talk) = &self.talk {
+            return serve_socket(&gate, talk, client, server).await;
+        }
         let line = way::Line {
             gate,
             asked: self.asked,
@@ -205,15 +201,5 @@ impl WebSocket {
             reads: AtomicU64::default(),
         };
         relay::relay(&line, client, server).await;
-    }
-}
-
-fn own_key() -> Result<[u8; KEY_BYTES], Fault> {
-    let mut key = [0; KEY_BYTES];
-    match getrandom::fill(&mut key) {
-        Ok(()) => Ok(key),
-        Err(error) => Err(Fault::Upstream(format!(
-            "the system has no randomness: {error}"
-        ))),
     }
 }

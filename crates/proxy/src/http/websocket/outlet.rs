@@ -12,7 +12,7 @@ use crate::limits::{BODY_IDLE_TIMEOUT, WS_CLOSE_TIMEOUT};
 
 /// Frames to one peer. Only whole ones are added to what waits, and writing can be broken off and
 /// taken up again, so that a close frame never lands within another.
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     io: WriteHalf<Io>,
     waiting: BytesMut,
     masks: Option<Masks>,
@@ -27,7 +27,7 @@ struct Masks {
 
 impl Outlet {
     /// For what goes on from `sender`. What comes from the client must be masked.
-    pub(super) fn new(io: WriteHalf<Io>, sender: Sender) -> Self {
+    pub(crate) fn new(io: WriteHalf<Io>, sender: Sender) -> Self {
         let masks = Masks {
             drawn: [0; MASKS_BYTES],
             at: MASKS_BYTES,
@@ -41,7 +41,7 @@ impl Outlet {
     }
 
     /// Adds a frame to what waits.
-    pub(super) fn add(&mut self, mut frame: Frame, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn add(&mut self, mut frame: Frame, payload: &[u8]) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl Outlet {
     }
 
     /// Adds a control frame.
-    pub(super) fn add_control(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn add_control(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         let frame = Frame {
             is_final: true,
             is_compressed: false,
@@ -67,7 +67,7 @@ impl Outlet {
     }
 
     /// Whether so much waits that more should not be added before it is written.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= WAITING_BYTES_MAX
     }
 
@@ -75,7 +75,7 @@ impl Outlet {
     ///
     /// # Errors
     /// When the peer is gone, or takes nothing for [`BODY_IDLE_TIMEOUT`].
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
         if !self.waiting.has_remaining() {
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl Outlet {
 
     /// Ends this way of the connection, with a close frame if there was none. Whether a peer takes it is
     /// its own affair.
-    pub(super) async fn end(&mut self, close: Option<Words<'_>>) {
+    pub(crate) async fn end(&mut self, close: Option<Words<'_>>) {
         if let Some((code, reason)) = close
             && let Err(error) = self.add_control(Opcode::Close, &close_payload(code, reason))
         {

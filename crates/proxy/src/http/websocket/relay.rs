@@ -16,7 +16,7 @@ use super::way::{Line, Pings, Way};
 use crate::limits::WS_CLOSE_TIMEOUT;
 
 /// One side's connection.
-pub(super) type Io = TokioIo<Upgraded>;
+pub(crate) type Io = TokioIo<Upgraded>;
 
 /// How a way of the connection ended.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) enum End {
 }
 
 /// What a close frame says.
-pub(super) type Words<'a> = (Code, &'a str);
+pub(crate) type Words<'a> = (Code, &'a str);
 
 /// Carries messages both ways until the connection ends.
 pub(super) async fn relay(line: &Line, client: Io, server: Io) {
@@ -99,7 +99,8 @@ impl End {
     }
 }
 
-async fn drain(from: &mut ReadHalf<Io>) {
+/// Reads what a peer still sends, for a while.
+pub(crate) async fn drain(from: &mut ReadHalf<Io>) {
     let draining = async {
         let mut buffer = [0; DRAIN_BUFFER_BYTES];
         while let Ok(1..) = from.read(&mut buffer).await {}

@@ -9,14 +9,16 @@ use ::http::{Method, Request, Response, StatusCode, request};
 use bytes::Bytes;
 use carboy_wire::mcp::{Frame, refused};
 use carboy_wire::refusal;
+use carboy_wire::websocket::is_wanted;
 use hyper::body::Incoming;
 
 use super::Front;
 use super::far::{Answer, client_fields, own_fields};
 use super::link::{Link, Words, joined, whole};
-use super::reply::Reply;
+use super::reply::{Coming, Reply};
 use super::sessions::{Key, SESSION};
 use super::sign_in::{SignIn, mend_challenge};
+use super::socket::{self, Next};
 use crate::gate::Refused;
 use crate::http::{Body, Came, Source};
 use crate::mcp::talk::Heard;
@@ -26,9 +28,9 @@ pub(super) async fn exchange(
     front: &Arc<Front>,
     address: SocketAddr,
     request: Request<Incoming>,
+    next: &Next,
 ) -> Response<Reply> {
-    let (head, body) = request.into_parts();
-    if !is_local(&head, address) {
+    if !is_local(&request, address) {
         // A page in a browser must not reach what listens on this machine (the protocol's
         // "Transports", Security Warning).
         return Reply::text(
@@ -36,6 +38,11 @@ pub(super) async fn exchange(
             "Carboy refused this: the request comes from a web page, or for another host.\n",
         );
     }
+    if is_wanted(request.headers()) {
+        let outcome = socket::open(front, request, next).await;
+        return outcome.unwrap_or_else(|refused| told(&refused));
+    }
+    let (head, body) = request.into_parts();
     if let Some(sign_in) = SignIn::of(front, &head) {
         let outcome = sign_in.answer(front, &head, body).await;
         return outcome.unwrap_or_else(|refused| told(&refused));
@@ -148,7 +155,13 @@ async fn hear(link: Link, answer: Answer, back: Vec<Vec<u8>>) -> Result<Response
         }
         Ok(Words::Events(events)) => {
             pass.close()?;
-            Ok(Response::from_parts(head, Reply::Events(events)))
+            Ok(Response::from_parts(
+                head,
+                Reply::Events(Coming {
+                    events,
+                    _lease: lease,
+                }),
+            ))
         }
         Ok(Words::Other(flow)) => {
             let source = Source::Upstream(Came::by(lease));
@@ -188,9 +201,10 @@ fn told(refused: &Refused) -> Response<Reply> {
 }
 
 /// Whether a request is from a program on this machine, or for an address that others may use too.
-fn is_local(head: &request::Parts, address: SocketAddr) -> bool {
+fn is_local(request: &Request<Incoming>, address: SocketAddr) -> bool {
     let text = |name| {
-        head.headers
+        request
+            .headers()
             .get(name)
             .map(|value| value.to_str().unwrap_or("?"))
     };

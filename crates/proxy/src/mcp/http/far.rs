@@ -11,12 +11,13 @@ use carboy_wire::http::{
     Protocol, check_response, downstream_head, request_surfaces, response_surfaces, upstream_head,
 };
 use carboy_wire::mcp::holds_messages;
+use carboy_wire::websocket::Opening;
 use hyper::body::Incoming;
 
 use super::Remote;
 use super::sessions::SESSION;
 use crate::gate::{Asked, Gate, Pass, Refused};
-use crate::http::Body;
+use crate::http::{Answered, Body, ask_for_websocket};
 use crate::upstream::{Lease, SendError};
 
 /// The fields of a client's request that go on.
@@ -118,6 +119,28 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// Asks for a WebSocket by a judged request.
+    pub(super) async fn open_socket(
+        &self,
+        call: Call,
+        opening: &Opening,
+    ) -> Result<Answered, Refused> {
+        let Call {
+            head, pass, permit, ..
+        } = call;
+        let gate = self.server.gate();
+        let add = |headers: &mut HeaderMap| self.headers.add_to(headers);
+        let answered = ask_for_websocket(gate, pass, &permit, head, opening, add).await?;
+        if !answered.is_switched() {
+            let status = answered.response.status();
+            let what = format!("it answered {status} to the handshake of a WebSocket");
+            return Err(gate.refuse_answer(&answered.asked, Fault::Upstream(what)));
+        }
+        Ok(answered)
+    }
+}
+
 impl Call {
     /// Judges a body that holds no messages. One that does would pass by the rules of tools: a server says
     /// itself which of its paths are for signing in.
@@ -210,6 +233,11 @@ fn kept(fields: &HeaderMap, names: &[&'static str]) -> HeaderMap {
 /// The fields of a client's request that go on.
 pub(super) fn client_fields(of: &HeaderMap) -> HeaderMap {
     kept(of, &REQUEST_FIELDS)
+}
+
+/// The fields of an answer that opens a WebSocket.
+pub(super) fn socket_fields(of: &HeaderMap) -> HeaderMap {
+    kept(of, &["sec-websocket-protocol"])
 }
 
 /// The fields of a request of the gate's own, within a session.

@@ -6,7 +6,7 @@ use ::http::header::{self, HeaderMap, HeaderValue};
 use ::http::uri::PathAndQuery;
 use ::http::{Method, StatusCode, Uri, response};
 use bytes::Bytes;
-use carboy_engine::{Fault, Scheme};
+use carboy_engine::{Fault, Scheme, Target};
 use carboy_wire::mcp::{EVENT_BYTES_MAX, Event, Events, Frame, LINE_BYTES_MAX, asks_something};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -240,23 +240,7 @@ impl Link {
     /// The endpoint that a stream's messages are posted to, if it is the same server's (the protocol's
     /// transport before streamable HTTP). Whoever posts to it has this stream's connection.
     fn endpoint(&mut self, data: &[u8]) -> Option<PathAndQuery> {
-        let uri: Uri = std::str::from_utf8(data).ok()?.trim().parse().ok()?;
-        let target = self.front.remote.server.target();
-        if let Some(authority) = uri.authority() {
-            let default = match target.scheme {
-                Scheme::Http => 80,
-                Scheme::Https | Scheme::Tls | Scheme::Tcp | Scheme::Dns | Scheme::Mcp => 443,
-            };
-            let is_same = authority.host() == target.host.to_string()
-                && authority.port_u16().unwrap_or(default) == target.port;
-            if !is_same {
-                return None;
-            }
-        }
-        let path = uri.path_and_query()?.clone();
-        if !path.as_str().starts_with('/') {
-            return None;
-        }
+        let path = endpoint_at(self.front.remote.server.target(), data)?;
         self.talk
             .server_notes("endpoint", path.as_str().as_bytes())
             .ok()?;
@@ -281,6 +265,24 @@ impl Link {
             let _ = self.own.send(message).await;
         }
     }
+}
+
+/// The path that an `endpoint` event names, if it is the same server's.
+pub(super) fn endpoint_at(target: &Target, data: &[u8]) -> Option<PathAndQuery> {
+    let uri: Uri = std::str::from_utf8(data).ok()?.trim().parse().ok()?;
+    if let Some(authority) = uri.authority() {
+        let default = match target.scheme {
+            Scheme::Http => 80,
+            Scheme::Https | Scheme::Tls | Scheme::Tcp | Scheme::Dns | Scheme::Mcp => 443,
+        };
+        let is_same = authority.host() == target.host.to_string()
+            && authority.port_u16().unwrap_or(default) == target.port;
+        if !is_same {
+            return None;
+        }
+    }
+    let path = uri.path_and_query()?.clone();
+    path.as_str().starts_with('/').then_some(path)
 }
 
 /// A way for what the gate itself has to say to the server at a path.

@@ -4,12 +4,14 @@
 //! of HTTP; what their bodies hold are messages, each a crossing of its own, as in a pipe.
 
 mod added;
+mod connect;
 mod exchange;
 mod far;
 mod link;
 mod reply;
 mod sessions;
 mod sign_in;
+mod socket;
 mod within;
 
 use std::convert::Infallible;
@@ -37,8 +39,10 @@ use crate::limits::{
     CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_READ_TIMEOUT, POOL_SWEEP_INTERVAL,
 };
 pub use added::AddedFields;
+pub use connect::{Carrier, serve_connected};
 use reply::Reply;
 use sessions::{Key, Sessions};
+use socket::Next;
 
 pub(crate) use within::{Exchange, Opening, Said, Speaks, Within, may_speak};
 
@@ -139,14 +143,18 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 async fn serve_client(front: Arc<Front>, address: SocketAddr, stream: TcpStream) {
     // Messages are small, and each waits for the one before.
     let _ = stream.set_nodelay(true);
-    let serving = Arc::clone(&front);
-    let service = service_fn(move |request| answer(Arc::clone(&serving), address, request));
+    let (serving, next) = (Arc::clone(&front), Next::default());
+    let becomes = Arc::clone(&next);
+    let service = service_fn(move |request| {
+        answer(Arc::clone(&serving), address, request, Arc::clone(&becomes))
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_READ_TIMEOUT)
             .max_header_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -158,12 +166,17 @@ async fn serve_client(front: Arc<Front>, address: SocketAddr, stream: TcpStream)
     if let Err(error) = ended {
         tracing::debug!(%error, "an MCP client's connection ended");
     }
+    let socket = next.lock().take();
+    if let Some(socket) = socket {
+        socket.serve(front.remote.server.gate()).await;
+    }
 }
 
 async fn answer(
     front: Arc<Front>,
     address: SocketAddr,
     request: Request<Incoming>,
+    next: Next,
 ) -> Result<Response<Reply>, Infallible> {
-    Ok(Box::pin(exchange::exchange(&front, address, request)).await)
+    Ok(Box::pin(exchange::exchange(&front, address, request, &next)).await)
 }

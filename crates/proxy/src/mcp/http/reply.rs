@@ -10,15 +10,22 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use crate::http::Body;
+use crate::upstream::Lease;
 
 /// An answer's content.
 pub(super) enum Reply {
     /// All of it.
     Whole(Option<Bytes>),
     /// Events as they come.
-    Events(mpsc::Receiver<Result<Bytes, hyper::Error>>),
+    Events(Coming),
     /// Other content, judged on its way.
     Other(Box<Body>),
+}
+
+/// Events, and the connection that they come by, which ends with this.
+pub(super) struct Coming {
+    pub(super) events: mpsc::Receiver<Result<Bytes, hyper::Error>>,
+    pub(super) _lease: Lease,
 }
 
 impl Reply {
@@ -58,7 +65,8 @@ impl HttpBody for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Events(events) => events
+            Self::Events(coming) => coming
+                .events
                 .poll_recv(cx)
                 // What broke off ends here: the client asks for the rest.
                 .map(|next| {

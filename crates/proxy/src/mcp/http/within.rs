@@ -139,6 +139,18 @@ impl Within {
         *self.known.lock() = None;
     }
 
+    /// A connection that begins to the server that a request is for.
+    pub(crate) fn talk(
+        &self,
+        gate: &Arc<Gate>,
+        head: &request::Parts,
+        target: &Target,
+    ) -> Result<Arc<Talk>, Fault> {
+        let front = self.front(gate, head, target)?;
+        let talk = front.sessions.lock().begin();
+        Ok(talk)
+    }
+
     /// The server that a request is for.
     fn front(
         &self,

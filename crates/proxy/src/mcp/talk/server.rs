@@ -102,6 +102,7 @@ impl Talk {
             (Err(_), Some(_)) => {}
             (Err(refused), None) => reply.pass_bytes(answer(Some(id), &refused)),
         }
+        self.has_answered.notify_waiters();
         if is_part && matches!(message.kind, Kind::Result { .. }) {
             // More may come under the same id, or none: then another request may have its place.
             let mut by_client = self.by_client.lock();

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::remote;
 use anyhow::{Context, Result, bail};
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged as _;
@@ -39,6 +40,33 @@ enum Form {
 struct Node {
     data: Data,
     range: Range<usize>,
+    /// Where the name that it has stands.
+    name_at: usize,
+}
+
+/// A part of the text, and what it becomes.
+pub(super) type Edit = (Range<usize>, String);
+
+/// Where the parts of a server's entry stand, their names included.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) url: Option<Range<usize>>,
+    pub(super) command: Option<Range<usize>>,
+    pub(super) arguments: Option<Range<usize>>,
+    pub(super) headers: Option<Pairs>,
+    pub(super) variables: Option<Pairs>,
+    /// What kind of server it is said to be, and where that alone stands.
+    pub(super) kind: Option<(String, Range<usize>)>,
+    /// Whether the client signs in to it by itself.
+    pub(super) signs_in: bool,
+}
+
+/// A map of texts, and where each stands.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    /// Nowhere where it does not stand in one place.
+    pub(super) whole: Range<usize>,
+    pub(super) values: Vec<(String, Range<usize>)>,
 }
 
 #[derive(Debug)]
@@ -58,6 +86,7 @@ pub(super) struct Server {
     pub(super) variables: Vec<(String, String)>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) url: Option<String>,
+    pub(super) entry: Entry,
     spot: Option<Spot>,
 }
 
@@ -111,30 +140,43 @@ impl Document {
         })
     }
 
-    /// The text with some servers' commands led through others: `lead` gives the words that go before a
-    /// server's own, or none to leave it.
+    /// The text with some servers led through others: `lead` gives the words that go before a local
+    /// server's own, or that a remote one is reached by, or none to leave it.
     ///
     /// # Errors
     /// When files of this form are not edited.
     pub(super) fn led(&self, lead: impl Fn(&Server) -> Option<Vec<String>>) -> Result<String> {
         let mut edits = Vec::new();
         for server in &self.servers {
-            if let (Some(spot), Some(words)) = (&server.spot, lead(server)) {
-                self.check_form()?;
-                edits.extend(self.lead_edits(spot, server, &words));
+            let Some(words) = lead(server) else {
+                continue;
+            };
+            self.check_form()?;
+            match &server.spot {
+                Some(spot) => edits.extend(self.lead_edits(spot, server, &words)),
+                None => edits.extend(remote::lead_edits(self, server, &words)),
             }
         }
         Ok(self.edited(edits))
     }
 
     /// The text with the words before some servers' own commands taken away: `skip` gives how many, or none
-    /// to leave it.
+    /// to leave it. What reaches remote servers becomes what `was` says of them.
     ///
     /// # Errors
     /// As [`Self::led`].
-    pub(super) fn freed(&self, skip: impl Fn(&Server) -> Option<usize>) -> Result<String> {
+    pub(super) fn freed(
+        &self,
+        was: Option<&Self>,
+        skip: impl Fn(&Server) -> Option<usize>,
+    ) -> Result<String> {
         let mut edits = Vec::new();
         for server in &self.servers {
+            if let Some(url) = remote::url_of(&server.command) {
+                self.check_form()?;
+                let was = was.and_then(|was| Some((was, was.remote(&server.name, url)?)));
+                edits.extend(remote::free_edits(self, server, was));
+            }
             if let (Some(spot), Some(count)) = (&server.spot, skip(server)) {
                 self.check_form()?;
                 edits.extend(self.free_edits(spot, server, count));
@@ -152,12 +194,51 @@ impl Document {
         }
     }
 
-    fn lead_edits(
-        &self,
-        spot: &Spot,
-        server: &Server,
-        words: &[String],
-    ) -> Vec<(Range<usize>, String)> {
+    fn remote(&self, name: &str, url: &str) -> Option<&Server> {
+        let is_it = |own: &&Server| own.name == name && own.url.as_deref() == Some(url);
+        self.servers.iter().find(is_it)
+    }
+
+    /// A named value.
+    pub(super) fn member(&self, name: &str, value: &str) -> String {
+        match self.form {
+            Form::Json | Form::Yaml => format!("{}: {value}", quoted(name)),
+            Form::Toml => format!("{name} = {value}"),
+        }
+    }
+
+    /// A map of values that stand in the text.
+    pub(super) fn map(&self, values: impl Iterator<Item = (String, Range<usize>)>) -> String {
+        let separator = match self.form {
+            Form::Json | Form::Yaml => ":",
+            Form::Toml => " =",
+        };
+        let members = values.map(|(name, value)| {
+            let value = &self.text[value];
+            format!("{}{separator} {value}", quoted(&name))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What stands between two members, the first of which begins at a place.
+    pub(super) fn between(&self, start: usize) -> &'static str {
+        let before = self.text[..start].trim_end_matches([' ', '\t']);
+        let is_line = before.is_empty() || before.ends_with('\n');
+        match self.form {
+            Form::Toml if is_line => "\n",
+            Form::Toml | Form::Json | Form::Yaml => ", ",
+        }
+    }
+
+    /// What headers are called.
+    pub(super) fn headers_name(&self) -> &'static str {
+        match self.form {
+            Form::Json | Form::Yaml => "headers",
+            Form::Toml => "http_headers",
+        }
+    }
+
+    fn lead_edits(&self, spot: &Spot, server: &Server, words: &[String]) -> Vec<Edit> {
         let (carboy, rest) = words.split_first().expect("a lead has a program");
         match spot {
             Spot::Whole { items } => {
@@ -185,12 +266,7 @@ impl Document {
         }
     }
 
-    fn free_edits(
-        &self,
-        spot: &Spot,
-        server: &Server,
-        count: usize,
-    ) -> Vec<(Range<usize>, String)> {
+    fn free_edits(&self, spot: &Spot, server: &Server, count: usize) -> Vec<Edit> {
         match spot {
             Spot::Whole { items } => vec![(items[0].start..items[count].start, String::new())],
             Spot::Apart { program, arguments } => {
@@ -221,7 +297,7 @@ impl Document {
         }
     }
 
-    fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> String {
+    fn edited(&self, mut edits: Vec<Edit>) -> String {
         edits.sort_by_key(|(range, _)| range.start);
         let mut text = self.text.clone();
         for (range, new) in edits.into_iter().rev() {
@@ -232,7 +308,7 @@ impl Document {
 }
 
 /// As a string of JSON, and of TOML.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     Value::from(word).to_string()
 }
 
@@ -258,6 +334,11 @@ impl Node {
             .iter()
             .find(|(name, _)| names.contains(&&**name));
         own.map(|(_, node)| node)
+    }
+
+    /// From its name to its end.
+    fn whole(&self) -> Range<usize> {
+        self.name_at..self.range.end
     }
 
     fn pairs(&self, names: &[&str]) -> Vec<(String, String)> {
@@ -304,18 +385,53 @@ fn held(holder: &Node) -> Vec<Server> {
     }
 }
 
+/// What is meant by names that clients call differently.
+const URLS: [&str; 4] = ["url", "serverUrl", "httpUrl", "uri"];
+const COMMANDS: [&str; 2] = ["command", "cmd"];
+const ARGUMENTS: [&str; 2] = ["args", "arguments"];
+const VARIABLES: [&str; 3] = ["env", "environment", "envs"];
+const HEADERS: [&str; 2] = ["headers", "http_headers"];
+
+fn entry(node: &Node) -> Entry {
+    let whole = |names: &[&str]| node.member(names).map(Node::whole);
+    let pairs = |names: &[&str]| {
+        let own = node.member(names)?;
+        let members = own.members().iter();
+        let values = members
+            .filter(|(_, value)| value.text().is_some())
+            .map(|(name, value)| (name.clone(), value.range.clone()));
+        let values: Vec<_> = values.collect();
+        let is_whole = values.len() == own.members().len() && !own.range.is_empty();
+        Some(Pairs {
+            whole: if is_whole { own.whole() } else { 0..0 },
+            values,
+        })
+    };
+    let kind = node
+        .member(&["type"])
+        .and_then(|own| Some((own.text()?.to_owned(), own.range.clone())));
+    Entry {
+        url: whole(&URLS),
+        command: whole(&COMMANDS),
+        arguments: whole(&ARGUMENTS),
+        headers: pairs(&HEADERS),
+        variables: pairs(&VARIABLES),
+        kind,
+        signs_in: node.member(&remote::SIGN_INS).is_some(),
+    }
+}
+
 fn server(name: &str, entry: &Node) -> Option<Server> {
-    let url = entry
-        .member(&["url", "serverUrl", "httpUrl", "uri"])
-        .and_then(Node::text);
+    let url = entry.member(&URLS).and_then(Node::text);
     let mut server = Server {
         name: name.to_owned(),
-        variables: entry.pairs(&["env", "environment", "envs"]),
-        headers: entry.pairs(&["headers", "http_headers"]),
+        variables: entry.pairs(&VARIABLES),
+        headers: entry.pairs(&HEADERS),
+        entry: self::entry(entry),
         url: url.map(str::to_owned),
         ..Server::default()
     };
-    if let Some(command) = entry.member(&["command", "cmd"]) {
+    if let Some(command) = entry.member(&COMMANDS) {
         match &command.data {
             Data::Text(program) => apart(program, command, entry, &mut server),
             Data::Map(_) => {
@@ -343,7 +459,7 @@ fn server(name: &str, entry: &Node) -> Option<Server> {
 fn apart(program: &str, at: &Node, entry: &Node, server: &mut Server) {
     server.command = vec![program.to_owned()];
     let mut arguments = None;
-    if let Some(list) = entry.member(&["args", "arguments"]) {
+    if let Some(list) = entry.member(&ARGUMENTS) {
         let Data::List(items) = &list.data else {
             return;
         };
@@ -365,6 +481,7 @@ fn json(text: &str) -> Result<Node> {
     let empty = Node {
         data: Data::Other,
         range: 0..0,
+        name_at: 0,
     };
     Ok(parsed.value.as_ref().map_or(empty, of_json))
 }
@@ -377,7 +494,11 @@ fn of_json(value: &ast::Value<'_>) -> Node {
             let members = own.properties.iter();
             Data::Map(
                 members
-                    .map(|own| (own.name.as_str().to_owned(), of_json(&own.value)))
+                    .map(|own| {
+                        let mut node = of_json(&own.value);
+                        node.name_at = own.range.start;
+                        (own.name.as_str().to_owned(), node)
+                    })
                     .collect(),
             )
         }
@@ -388,6 +509,7 @@ fn of_json(value: &ast::Value<'_>) -> Node {
     Node {
         data,
         range: value.start()..value.end(),
+        name_at: value.start(),
     }
 }
 
@@ -397,11 +519,15 @@ fn toml(text: &str) -> Result<Node> {
 }
 
 fn of_table(table: &dyn TableLike, range: Range<usize>) -> Node {
-    let members = table
-        .iter()
-        .map(|(name, item)| (name.to_owned(), of_item(item)));
+    let members = table.iter().map(|(name, item)| {
+        let mut node = of_item(item);
+        let key = table.get_key_value(name).and_then(|(key, _)| key.span());
+        node.name_at = key.map_or(node.range.start, |key| key.start);
+        (name.to_owned(), node)
+    });
     Node {
         data: Data::Map(members.collect()),
+        name_at: range.start,
         range,
     }
 }
@@ -409,12 +535,15 @@ fn of_table(table: &dyn TableLike, range: Range<usize>) -> Node {
 fn of_item(item: &Item) -> Node {
     let range = item.span().unwrap_or_default();
     if let Some(table) = item.as_table_like() {
+        // One with a head of its own may stand in several places.
+        let range = if item.is_inline_table() { range } else { 0..0 };
         return of_table(table, range);
     }
     match item {
         Item::Value(value) => of_toml(value),
         Item::None | Item::Table(_) | Item::ArrayOfTables(_) => Node {
             data: Data::Other,
+            name_at: range.start,
             range,
         },
     }
@@ -430,7 +559,11 @@ fn of_toml(value: &TomlValue) -> Node {
         (None, Some(items)) => Data::List(items.iter().map(of_toml).collect()),
         (None, None) => Data::Other,
     };
-    Node { data, range }
+    Node {
+        data,
+        name_at: range.start,
+        range,
+    }
 }
 
 fn yaml(text: &str) -> Result<Node> {
@@ -450,5 +583,9 @@ fn of_value(value: &Value) -> Node {
         ),
         Value::Null | Value::Bool(_) | Value::Number(_) => Data::Other,
     };
-    Node { data, range: 0..0 }
+    Node {
+        data,
+        range: 0..0,
+        name_at: 0,
+    }
 }

@@ -11,7 +11,7 @@ use carboy_proxy::mcp::ServerName;
 use super::document::Server;
 use super::scan::{read, shown};
 use super::secrets::Secrets;
-use super::{clients, document::Document};
+use super::{clients, document::Document, remote};
 use crate::cli::{McpClientArgs, McpInstallArgs};
 use crate::outcome::Outcome;
 use crate::output;
@@ -32,11 +32,20 @@ pub(in super::super) fn install(args: &McpInstallArgs) -> Result<Outcome> {
         .as_deref()
         .map(absolute_policy)
         .transpose()?;
+    let secrets = Secrets::default();
     let lead = |server: &Server| {
-        let is_open = !server.command.is_empty() && !is_wrapped(&server.command);
-        is_open.then(|| lead_of(server, &carboy, policy.as_deref()))
+        let policy = policy.as_deref();
+        if server.command.is_empty() {
+            let is_met =
+                !args.local_only && remote::obstacle(server, &secrets, policy.is_some()).is_none();
+            return is_met.then(|| connection_of(server, &carboy, policy));
+        }
+        (!is_wrapped(&server.command)).then(|| lead_of(server, &carboy, policy))
     };
     each(&args.client, |path, document| {
+        if !args.local_only {
+            tell_obstacles(document, &secrets, policy.is_some());
+        }
         let text = document.led(lead)?;
         if text == document.text {
             return Ok(());
@@ -46,7 +55,7 @@ pub(in super::super) fn install(args: &McpInstallArgs) -> Result<Outcome> {
             return Ok(());
         }
         // What it was before Carboy, whatever was added since.
-        let before = document.freed(|server| lead_len(&server.command))?;
+        let before = freed(path, document)?;
         write(&backup(path), &before, path)?;
         write(path, &text, path)
     })
@@ -55,7 +64,7 @@ pub(in super::super) fn install(args: &McpInstallArgs) -> Result<Outcome> {
 /// Has each server started as it was before.
 pub(in super::super) fn uninstall(args: &McpClientArgs) -> Result<Outcome> {
     each(args, |path, document| {
-        let text = document.freed(|server| lead_len(&server.command))?;
+        let text = freed(path, document)?;
         let backup = backup(path);
         if text == document.text {
             return Ok(());
@@ -80,6 +89,24 @@ pub(in super::super) fn uninstall(args: &McpClientArgs) -> Result<Outcome> {
     })
 }
 
+/// The text as it was before Carboy, but for what was changed since.
+fn freed(path: &Path, document: &Document) -> Result<String> {
+    let was = fs::read_to_string(backup(path)).ok();
+    let was = was.and_then(|text| Document::parse(path, text).ok());
+    document.freed(was.as_ref(), |server| lead_len(&server.command))
+}
+
+/// Says of remote servers that stay as they are why.
+fn tell_obstacles(document: &Document, secrets: &Secrets, has_policy: bool) {
+    let remote = document.servers.iter().filter(|own| own.command.is_empty());
+    for server in remote {
+        if let Some(why) = remote::obstacle(server, secrets, has_policy) {
+            let name = shown(&server.name);
+            output::note(format_args!("{name} is left as it is: {why}"));
+        }
+    }
+}
+
 fn each(
     args: &McpClientArgs,
     mut each: impl FnMut(&Path, &Document) -> Result<()>,
@@ -100,12 +127,15 @@ fn each(
 
 /// Whether a command goes through Carboy already.
 pub(super) fn is_wrapped(command: &[String]) -> bool {
-    lead_len(command).is_some()
+    lead_len(command).is_some() || remote::url_of(command).is_some()
 }
 
 /// A server's own command, without what leads to it.
 pub(super) fn own_command(command: &[String]) -> &[String] {
-    &command[lead_len(command).unwrap_or(0)..]
+    match remote::url_of(command) {
+        Some(_) => &[],
+        None => &command[lead_len(command).unwrap_or(0)..],
+    }
 }
 
 /// The words before a server's own command: `carboy mcp wrap ... --`.
@@ -130,6 +160,15 @@ fn lead_of(server: &Server, carboy: &str, policy: Option<&str>) -> Vec<String> {
     }
     words.push("--");
     words.into_iter().map(str::to_owned).collect()
+}
+
+fn connection_of(server: &Server, carboy: &str, policy: Option<&str>) -> Vec<String> {
+    let name = name_of(&server.name);
+    let mut lead = vec![carboy, "mcp", "connect", "--name", &name];
+    if let Some(policy) = policy {
+        lead.extend(["--policy", policy]);
+    }
+    remote::words(server, &lead)
 }
 
 /// The server's name as `--name` takes it.
@@ -178,8 +217,13 @@ fn show(path: &Path, before: &Document, text: &str) -> Result<()> {
     let after = Document::parse(path, text.to_owned())?;
     let secrets = Secrets::default();
     let line = |server: &Server| {
-        let hidden = secrets.words(&server.command);
-        let words = server.command.iter().zip(hidden);
+        let remote: Vec<_> = server.url.iter().cloned().collect();
+        let words = match server.command.is_empty() {
+            true => &remote,
+            false => &server.command,
+        };
+        let hidden = secrets.words(words);
+        let words = words.iter().zip(hidden);
         let words = words.map(|(word, is_secret)| {
             if is_secret {
                 "***".to_owned()

@@ -3,6 +3,7 @@
 mod clients;
 mod document;
 mod install;
+mod remote;
 mod scan;
 mod secrets;
 

@@ -208,7 +208,7 @@ fn add_unwrapped_remote(add: &mut impl FnMut(&'static str, &'static str, String,
         "low",
         "unwrapped-remote",
         "nothing judges what it is told and what it says".to_owned(),
-        "carboy mcp proxy --upstream URL judges it; give the client the URL that it prints",
+        "carboy mcp install CLIENT has the client reach it by carboy mcp connect",
     );
 }
 

@@ -51,6 +51,8 @@ impl Secrets {
         let mut found = Vec::with_capacity(words.len());
         for word in words {
             let is_secret = match word.split_once(['=', ':']) {
+                // What follows names where the value is.
+                Some(_) if matches!(before, "--header-env" | "--header-file") => false,
                 Some((name, value)) if !value.starts_with("//") => {
                     self.is_secret(name.trim_start_matches('-'), value.trim())
                 }
