@@ -1,9 +1,11 @@
 //! Reads an SVG drawing as it comes, for what would run or be fetched where it is shown: scripts, event
 //! handlers, embedded pages, references to elsewhere (SVG 2, sections 2.2, 15 and 16; XML 1.0, section 2).
 
+mod value;
+
 use std::ops::Range;
 
-use memchr::memmem;
+use value::Value;
 
 /// A part of a drawing that is not just drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +15,8 @@ pub(super) enum Active {
     External,
 }
 
-/// What is kept of a name, of a value's beginning, and of what a declaration or a style says. Of the
-/// rest nothing more is told.
+/// What is kept of a name, without its prefix. The rest is no name of anything that matters.
 const NAME_BYTES_MAX: usize = 64;
-const VALUE_BYTES_MAX: usize = 256;
-const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Parts of one drawing that are told apart. More are told as one, to the drawing's end.
 const PARTS_MAX: usize = 1024;
@@ -27,13 +26,19 @@ const PARTS_MAX: usize = 1024;
 pub(super) struct Reader {
     at: u64,
     state: State,
+    /// Whether the first element is a drawing's, once it has come.
+    root: Option<bool>,
     /// Where the tag or the declaration at hand begins.
     start: u64,
     tag: Tag,
+    /// The last bytes of what ends with a mark.
+    last: Vec<u8>,
+    /// Whether the document's type declares what its text or its attributes stand for.
+    declares: bool,
     /// The element that goes as a whole, and how many of its name are open within it.
     within: Option<(Active, u64, Box<[u8]>, u32)>,
     /// What the style at hand says.
-    style: Option<Vec<u8>>,
+    style: Option<Value>,
     style_start: u64,
     /// What was seen since it was last asked.
     fresh: Vec<(Active, Range<u64>)>,
@@ -46,7 +51,9 @@ struct Tag {
     is_end: bool,
     is_empty: bool,
     attribute: Vec<u8>,
-    value: Vec<u8>,
+    /// Whether that says what a prefix stands for.
+    is_namespace: bool,
+    value: Value,
     /// Where the attribute at hand begins.
     start: u64,
 }
@@ -68,8 +75,21 @@ enum State {
     Declaration,
     Comment,
     Section,
-    /// `<!DOCTYPE`, and whether within its brackets.
-    Doctype(bool),
+    Doctype(Doctype),
+    Instruction,
+}
+
+/// Where in `<!DOCTYPE` (XML 1.0, section 2.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doctype {
+    Outside,
+    /// Within its brackets.
+    Within,
+    /// In quotes, and whether within its brackets.
+    Quoted(u8, bool),
+    /// In a comment within its brackets.
+    Comment,
+    /// In an instruction within its brackets.
     Instruction,
 }
 
@@ -88,6 +108,11 @@ impl Reader {
             self.cuts.push((active, start..self.at));
         }
         self.end_style(self.at);
+    }
+
+    /// Whether the first element is a drawing's; none as long as there is none.
+    pub(super) fn is_drawing(&self) -> Option<bool> {
+        self.root
     }
 
     /// What was seen since it was last asked.
@@ -120,7 +145,7 @@ impl Reader {
             State::Declaration => self.declaration(byte),
             State::Comment => self.until(byte, b"-->", State::Text),
             State::Section => self.section(byte),
-            State::Doctype(is_within) => self.doctype(byte, is_within),
+            State::Doctype(place) => self.doctype(byte, place),
             State::Instruction => self.instruction(byte),
         }
     }
@@ -130,9 +155,7 @@ impl Reader {
             self.start = self.at;
             self.tag = Tag::default();
             self.state = State::Open;
-        } else if let Some(style) = &mut self.style
-            && style.len() < TEXT_BYTES_MAX
-        {
+        } else if let Some(style) = &mut self.style {
             style.push(byte);
         }
     }
@@ -143,8 +166,14 @@ impl Reader {
                 self.tag.is_end = true;
                 State::Open
             }
-            b'!' => State::Declaration,
-            b'?' => State::Instruction,
+            b'!' => {
+                self.last.clear();
+                State::Declaration
+            }
+            b'?' => {
+                self.last.clear();
+                State::Instruction
+            }
             byte if byte.is_ascii_alphabetic() || byte >= 0x80 || byte == b'_' => {
                 self.tag.name.push(byte);
                 State::Name
@@ -161,8 +190,7 @@ impl Reader {
                 self.state = State::Between;
             }
             byte if byte.is_ascii_whitespace() => self.state = State::Between,
-            byte if self.tag.name.len() < NAME_BYTES_MAX => self.tag.name.push(byte),
-            _ => {}
+            byte => push_name(&mut self.tag.name, byte),
         }
     }
 
@@ -174,7 +202,8 @@ impl Reader {
             byte => {
                 self.tag.is_empty = false;
                 self.tag.attribute = vec![byte];
-                self.tag.value.clear();
+                self.tag.is_namespace = false;
+                self.tag.value = Value::default();
                 self.tag.start = self.at;
                 self.state = State::Attribute;
             }
@@ -186,8 +215,10 @@ impl Reader {
             b'=' => self.state = State::Equals,
             b'>' => self.end_tag(),
             byte if byte.is_ascii_whitespace() => self.state = State::Equals,
-            byte if self.tag.attribute.len() < NAME_BYTES_MAX => self.tag.attribute.push(byte),
-            _ => {}
+            byte => {
+                self.tag.is_namespace |= byte == b':' && self.tag.attribute == b"xmlns";
+                push_name(&mut self.tag.attribute, byte);
+            }
         }
     }
 
@@ -218,78 +249,114 @@ impl Reader {
                 self.end_attribute(self.at);
                 self.end_tag();
             }
-            Some(_) | None if self.tag.value.len() < VALUE_BYTES_MAX => self.tag.value.push(byte),
-            Some(_) | None => {}
+            Some(_) | None => self.tag.value.push(byte),
         }
     }
 
     fn declaration(&mut self, byte: u8) {
-        let said = &mut self.tag.value;
+        let said = &mut self.last;
         said.push(byte);
         self.state = match &said[..] {
             b"--" => State::Comment,
             b"[CDATA[" => State::Section,
             own if b"--".starts_with(own) || b"[CDATA[".starts_with(own) => State::Declaration,
-            _ => State::Doctype(byte == b'['),
+            _ if byte == b'>' => State::Text,
+            _ => State::Doctype(Doctype::Outside),
         };
-        match self.state {
-            State::Comment | State::Section => self.tag.value.clear(),
-            State::Doctype(_) if byte == b'>' => self.state = State::Text,
-            _ => {}
+        if self.state != State::Declaration {
+            self.last.clear();
         }
     }
 
-    /// Passes over bytes up to a mark of theirs.
-    fn until(&mut self, byte: u8, mark: &[u8], next: State) {
-        let said = &mut self.tag.value;
-        if said.len() == mark.len() {
-            said.remove(0);
+    /// Passes over bytes up to a mark of theirs. Whether that has come.
+    fn is_over(&mut self, byte: u8, mark: &[u8]) -> bool {
+        if self.last.len() == mark.len() {
+            self.last.remove(0);
         }
-        said.push(byte);
-        if said[..] == *mark {
-            said.clear();
+        self.last.push(byte);
+        let is_over = self.last == mark;
+        if is_over {
+            self.last.clear();
+        }
+        is_over
+    }
+
+    fn until(&mut self, byte: u8, mark: &[u8], next: State) {
+        if self.is_over(byte, mark) {
             self.state = next;
         }
     }
 
     /// A section is text that needs no escapes.
     fn section(&mut self, byte: u8) {
-        if let Some(style) = &mut self.style
-            && style.len() < TEXT_BYTES_MAX
-        {
-            style.push(byte);
+        if let Some(style) = &mut self.style {
+            style.push_bare(byte);
         }
         self.until(byte, b"]]>", State::Text);
     }
 
-    fn doctype(&mut self, byte: u8, is_within: bool) {
-        let said = &mut self.tag.value;
-        if said.len() < TEXT_BYTES_MAX {
-            said.push(byte);
-        }
-        match (byte, is_within) {
-            (b'[', false) => self.state = State::Doctype(true),
-            (b']', true) => self.state = State::Doctype(false),
-            (b'>', false) => {
-                // An entity's text can be anything, and its file any file.
-                if memmem::find(&self.tag.value, b"<!ENTITY").is_some() {
-                    self.note(Active::Script, self.start..self.at + 1);
-                }
-                self.state = State::Text;
+    fn doctype(&mut self, byte: u8, place: Doctype) {
+        let next = match (place, byte) {
+            (Doctype::Quoted(quote, is_within), _) if byte == quote => match is_within {
+                true => Doctype::Within,
+                false => Doctype::Outside,
+            },
+            (Doctype::Comment, _) if self.is_over(byte, b"-->") => Doctype::Within,
+            (Doctype::Instruction, _) if self.is_over(byte, b"?>") => Doctype::Within,
+            (Doctype::Outside, b'[') => Doctype::Within,
+            (Doctype::Outside, b'>') => return self.end_doctype(),
+            (Doctype::Within, b']') => Doctype::Outside,
+            (Doctype::Outside | Doctype::Within, b'"' | b'\'') => {
+                Doctype::Quoted(byte, place == Doctype::Within)
             }
-            _ => {}
+            (Doctype::Within, _) => self.declared(byte),
+            (
+                Doctype::Quoted(..) | Doctype::Comment | Doctype::Instruction | Doctype::Outside,
+                _,
+            ) => place,
+        };
+        if next != place {
+            self.last.clear();
+        }
+        self.state = State::Doctype(next);
+    }
+
+    /// What is declared within a document's type. An entity's text can be anything, its file any file, and
+    /// an attribute that is declared is set where it is not given.
+    fn declared(&mut self, byte: u8) -> Doctype {
+        const LENGTH: usize = 4;
+        if byte == b'<' {
+            self.last.clear();
+        }
+        if self.last.len() < LENGTH {
+            self.last.push(byte);
+        }
+        // An element's declaration is `<!EL`.
+        self.declares |= self.last == b"<!EN" || self.last == b"<!AT";
+        match &self.last[..] {
+            b"<!--" => Doctype::Comment,
+            b"<?" => Doctype::Instruction,
+            _ => Doctype::Within,
+        }
+    }
+
+    fn end_doctype(&mut self) {
+        self.state = State::Text;
+        if std::mem::take(&mut self.declares) {
+            self.note(Active::Script, self.start..self.at + 1);
         }
     }
 
     fn instruction(&mut self, byte: u8) {
-        let said = &mut self.tag.name;
-        if said.len() < NAME_BYTES_MAX {
-            said.push(byte);
+        const STYLE: &[u8] = b"xml-stylesheet";
+        if self.tag.name.len() < STYLE.len() {
+            self.tag.name.push(byte);
         }
-        let is_style = said.starts_with(b"xml-stylesheet");
-        self.until(byte, b"?>", State::Text);
-        if self.state == State::Text && is_style {
-            self.note(Active::External, self.start..self.at + 1);
+        if self.is_over(byte, b"?>") {
+            self.state = State::Text;
+            if self.tag.name == STYLE {
+                self.note(Active::External, self.start..self.at + 1);
+            }
         }
     }
 
@@ -302,12 +369,13 @@ impl Reader {
 
     fn end_tag(&mut self) {
         self.state = State::Text;
-        let name: Box<[u8]> = local(&self.tag.name).to_ascii_lowercase().into();
+        let name: Box<[u8]> = self.tag.name.to_ascii_lowercase().into();
         let end = self.at + 1;
+        self.root.get_or_insert(&*name == b"svg");
         if &*name == b"style" {
             self.end_style(self.start);
             if !self.tag.is_end && !self.tag.is_empty {
-                (self.style, self.style_start) = (Some(Vec::new()), end);
+                (self.style, self.style_start) = (Some(Value::default()), end);
             }
         }
         match &mut self.within {
@@ -343,10 +411,10 @@ impl Reader {
     }
 
     fn end_style(&mut self, end: u64) {
-        let Some(style) = self.style.take() else {
+        let Some(mut style) = self.style.take() else {
             return;
         };
-        if is_external_style(&style) {
+        if style.fetches() {
             self.note(Active::External, self.style_start..end);
         }
     }
@@ -363,107 +431,44 @@ impl Reader {
 }
 
 impl Tag {
-    fn active_attribute(&self) -> Option<Active> {
-        if self.is_end {
+    fn active_attribute(&mut self) -> Option<Active> {
+        const GEOMETRY: [&[u8]; 4] = [b"d", b"points", b"transform", b"viewbox"];
+        let name = self.attribute.to_ascii_lowercase();
+        if self.is_end || self.is_namespace || GEOMETRY.contains(&&name[..]) {
             return None;
         }
-        let name = local(&self.attribute).to_ascii_lowercase();
-        let is_handler = name.len() > 3
+        let is_handler = name.len() > 2
             && name.starts_with(b"on")
             && name[2..].iter().all(u8::is_ascii_alphabetic);
-        let value = plain(&self.value);
-        let begins = |schemes: &[&str]| schemes.iter().any(|own| value.starts_with(own.as_bytes()));
-        let is_set = name == b"attributename" && (value.starts_with(b"on") || value == b"href");
-        if is_handler || is_set || runs(&value) {
+        let value = &mut self.value;
+        let is_set = name == b"attributename"
+            && (value.begins(b"on") || value.is(&[b"href", b"xlink:href", b"src"]));
+        if is_handler || is_set || value.runs() {
             return Some(Active::Script);
         }
-        let is_link = local(&self.name).eq_ignore_ascii_case(b"a");
-        let is_reference = matches!(&name[..], b"href" | b"src");
-        let leads_out = begins(&["http:", "https:", "//", "ftp:", "file:"]);
-        let is_external = (is_reference && !is_link && leads_out)
-            || (name != b"xmlns" && is_external_style(&self.value));
+        let is_link = self.name.eq_ignore_ascii_case(b"a");
+        let is_reference = matches!(&name[..], b"href" | b"src") && !is_link;
+        let is_refresh = name == b"http-equiv" && value.is(&[b"refresh"]);
+        let is_external = is_refresh || (is_reference && value.leads_out()) || value.fetches();
         is_external.then_some(Active::External)
     }
-}
-
-/// Whether a value is a program. In a list (`values` of an animation) it may be any.
-fn runs(value: &[u8]) -> bool {
-    const SCHEMES: [&[u8]; 4] = [
-        b"javascript:",
-        b"vbscript:",
-        b"data:text/html",
-        b"data:image/svg",
-    ];
-    let mut values = value.split(|byte| *byte == b';');
-    let is_one = |value: &[u8]| SCHEMES.iter().any(|own| value.starts_with(own));
-    value.contains(&b':') && (is_one(value) || values.any(is_one))
 }
 
 fn active_element(name: &[u8]) -> Option<Active> {
     match name {
         b"script" | b"handler" | b"listener" => Some(Active::Script),
-        b"foreignobject" | b"iframe" | b"embed" | b"object" => Some(Active::Foreign),
+        b"foreignobject" | b"iframe" | b"frame" | b"embed" | b"object" | b"applet" => {
+            Some(Active::Foreign)
+        }
         _ => None,
     }
 }
 
-/// Whether a style fetches something from elsewhere (CSS Values 4, section 4.5).
-fn is_external_style(style: &[u8]) -> bool {
-    let lower = style.to_ascii_lowercase();
-    if memmem::find(&lower, b"@import").is_some() {
-        return true;
+/// Adds a byte to a name. A prefix is left out (Namespaces in XML, section 4).
+fn push_name(name: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b':' => name.clear(),
+        byte if name.len() < NAME_BYTES_MAX => name.push(byte),
+        _ => {}
     }
-    memmem::find_iter(&lower, b"url(").any(|at| {
-        let rest = &lower[at + 4..];
-        let is_before = |byte: &&u8| byte.is_ascii_whitespace() || b"\"'".contains(byte);
-        let begun = rest.iter().take_while(is_before).count();
-        let schemes: [&[u8]; 4] = [b"http:", b"https:", b"//", b"ftp:"];
-        schemes.iter().any(|own| rest[begun..].starts_with(own))
-    })
-}
-
-/// A name without its prefix (Namespaces in XML, section 4).
-fn local(name: &[u8]) -> &[u8] {
-    name.rsplit(|byte| *byte == b':').next().unwrap_or_default()
-}
-
-/// A value in lower case, its references to characters undone, without blanks and controls: as a URL is
-/// read (WHATWG URL, section 4.4).
-fn plain(value: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        let byte = match reference(rest).filter(|_| *first == b'&') {
-            Some((byte, len)) => {
-                rest = &rest[len..];
-                byte
-            }
-            None => *first,
-        };
-        if byte > b' ' {
-            plain.push(byte.to_ascii_lowercase());
-        }
-    }
-    plain
-}
-
-/// The ASCII character that a reference after `&` stands for, and the reference's length.
-fn reference(rest: &[u8]) -> Option<(u8, usize)> {
-    const LONGEST: usize = 12;
-    let end = rest.iter().take(LONGEST).position(|byte| *byte == b';')?;
-    let own = std::str::from_utf8(&rest[..end]).ok()?;
-    let code = match own.strip_prefix('#') {
-        Some(number) => match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-            None => number.parse().ok()?,
-        },
-        None => match own.to_ascii_lowercase().as_str() {
-            "colon" => u32::from(b':'),
-            "tab" | "newline" => u32::from(b' '),
-            "sol" => u32::from(b'/'),
-            _ => return None,
-        },
-    };
-    Some((u8::try_from(code).ok()?, end + 1))
 }

@@ -191,7 +191,7 @@ impl Watch {
             State::Done => Vec::new(),
             State::Drawing(reader) => {
                 reader.feed(bytes);
-                seen(reader.take())
+                self.drawn()
             }
             State::Undecided(begun) => {
                 begun.extend_from_slice(bytes);
@@ -211,7 +211,7 @@ impl Watch {
             State::Done => Vec::new(),
             State::Drawing(reader) => {
                 reader.end();
-                seen(reader.take())
+                self.drawn()
             }
             State::Undecided(_) => {
                 let mut seen = self.decide();
@@ -238,22 +238,36 @@ impl Watch {
                 .into_iter()
                 .collect();
         }
-        match (sniff::is_drawing(&begun), self.declared.is_drawing()) {
+        match (sniff::may_be_markup(&begun), self.declared.is_drawing()) {
             (true, _) => {
                 self.state = State::Drawing(Box::default());
                 self.feed(&begun)
             }
             // Some drawing in UTF-16, or compressed by itself.
-            (false, true) if !sniff::may_be_markup(&begun) => vec![Seen {
+            (false, true) => vec![Seen {
                 rule: &UNREADABLE,
                 range: 0..begun.len() as u64,
             }],
-            // A declared drawing may begin with a long comment.
-            (false, true) => {
-                self.state = State::Drawing(Box::default());
-                self.feed(&begun)
-            }
             (false, false) => Vec::new(),
+        }
+    }
+
+    /// What was seen in a drawing; nothing of what does not say that it is one, until its first element does.
+    fn drawn(&mut self) -> Vec<Seen> {
+        let State::Drawing(reader) = &mut self.state else {
+            return Vec::new();
+        };
+        let is_drawing = match self.declared.is_drawing() {
+            true => Some(true),
+            false => reader.is_drawing(),
+        };
+        match is_drawing {
+            Some(true) => seen(reader.take()),
+            Some(false) => {
+                self.state = State::Done;
+                Vec::new()
+            }
+            None => Vec::new(),
         }
     }
 }
@@ -272,13 +286,16 @@ fn pretence(head: &[u8]) -> Option<&'static Rule> {
 /// The active parts of a drawing, each with what is to be cut to be rid of it; none where content is no
 /// drawing, or one that is not read.
 pub(crate) fn active_parts(declared: &Declared, content: &[u8]) -> Vec<Seen> {
-    if !declared.may_be_drawing() || !(declared.is_drawing() || sniff::is_drawing(content)) {
+    if !declared.may_be_drawing() || !sniff::may_be_markup(content) {
         return Vec::new();
     }
     let mut reader = Reader::default();
     reader.feed(content);
     reader.end();
-    seen(reader.cuts())
+    match declared.is_drawing() || reader.is_drawing() == Some(true) {
+        true => seen(reader.cuts()),
+        false => Vec::new(),
+    }
 }
 
 fn seen(active: Vec<(Active, Range<u64>)>) -> Vec<Seen> {

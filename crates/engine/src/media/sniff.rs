@@ -24,7 +24,7 @@ const PICTURES: [&[u8]; 7] = [
     b"RIFF",
 ];
 
-const PROGRAMS: [&[u8]; 8] = [
+const PROGRAMS: [&[u8]; 9] = [
     b"\x7fELF",
     b"\xfe\xed\xfa\xce",
     b"\xfe\xed\xfa\xcf",
@@ -33,6 +33,7 @@ const PROGRAMS: [&[u8]; 8] = [
     b"\xca\xfe\xba\xbe",
     b"\0asm",
     b"#!/",
+    b"#! /",
 ];
 
 const OTHERS: [&[u8]; 4] = [b"%PDF-", b"PK\x03\x04", b"\x1f\x8b\x08", b"<?xml"];
@@ -73,13 +74,24 @@ pub(super) fn of(head: &[u8]) -> Option<Sniffed> {
 }
 
 fn begins_page(head: &[u8]) -> bool {
-    let text = text(head);
+    let text = past_comments(text(head));
     TAGS.iter().any(|tag| {
         let own = text.get(..tag.len());
         let next = text.get(tag.len());
         own.is_some_and(|own| own.eq_ignore_ascii_case(tag))
             && next.is_some_and(|next| next.is_ascii_whitespace() || *next == b'>')
     })
+}
+
+/// Content after the comments that it begins with.
+fn past_comments(mut text: &[u8]) -> &[u8] {
+    while let Some(comment) = text.strip_prefix(b"<!--") {
+        let Some(end) = memmem::find(comment, b"-->") else {
+            return text;
+        };
+        text = comment[end + 3..].trim_ascii_start();
+    }
+    text
 }
 
 /// A program's own header follows where the first one says (Microsoft PE format, section 2).
@@ -106,35 +118,6 @@ pub(super) fn may_be_markup(head: &[u8]) -> bool {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     let is_begun = head.len() < MARK.len() && MARK.starts_with(head);
     is_begun || matches!(text(head).first(), None | Some(b'<'))
-}
-
-/// Whether the first element of XML is a drawing.
-pub(super) fn is_drawing(head: &[u8]) -> bool {
-    let mut rest = text(head);
-    loop {
-        let end: &[u8] = match rest {
-            [b'<', b'?', ..] => b"?>",
-            [b'<', b'!', b'-', b'-', ..] => b"-->",
-            // What a type's declaration holds in brackets may hold `>`.
-            [b'<', b'!', ..] => match memchr::memchr2(b'>', b'[', rest) {
-                Some(at) if rest[at] == b'[' => b"]",
-                Some(_) | None => b">",
-            },
-            _ => break,
-        };
-        let Some(at) = memmem::find(rest, end) else {
-            return false;
-        };
-        rest = rest[at + end.len()..].trim_ascii_start();
-        rest = rest.strip_prefix(b">").unwrap_or(rest).trim_ascii_start();
-    }
-    let Some(tag) = rest.strip_prefix(b"<") else {
-        return false;
-    };
-    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"/>".contains(byte);
-    let name = tag.split(is_end).next().unwrap_or_default();
-    let local = name.rsplit(|byte| *byte == b':').next();
-    local.is_some_and(|own| own.eq_ignore_ascii_case(b"svg"))
 }
 
 /// Content without what may stand before it.

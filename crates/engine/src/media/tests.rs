@@ -170,6 +170,145 @@ fn the_active_parts_of_drawings_are_seen_and_can_be_cut() {
     }
 }
 
+/// What hides an active part behind something long, or spells it as only browsers read it.
+#[test]
+fn active_parts_are_seen_however_they_are_hidden() {
+    let long = |text: &str| text.repeat(20_000 / text.len());
+    let cases = [
+        (
+            "svg-script",
+            format!("<svg><a href='{}javascript:x()'/></svg>", long(" ")),
+        ),
+        (
+            "svg-script",
+            format!("<svg><a href='{}javascript:x()'/></svg>", long("&#x20;")),
+        ),
+        (
+            "svg-script",
+            format!(
+                "<svg><animate values='{}javascript:x()'/></svg>",
+                long("#a;")
+            ),
+        ),
+        (
+            "svg-script",
+            format!("<svg><a href='&#{}106;avascript:x()'/></svg>", long("0")),
+        ),
+        (
+            "svg-script",
+            "<svg><a href='&#x0000000000006A;avascript:x()'/></svg>".to_owned(),
+        ),
+        (
+            "svg-script",
+            format!("<svg><{}:script>x()</{0}:script></svg>", long("p")),
+        ),
+        (
+            "svg-script",
+            format!("<!--{}--><svg onload='x()'/>", long("a ")),
+        ),
+        (
+            "svg-script",
+            "<svg><set attributeName='xlink:href' to='x'/></svg>".to_owned(),
+        ),
+        (
+            "svg-script",
+            "<!DOCTYPE svg [<!ATTLIST svg onload CDATA 'x()'>]><svg/>".to_owned(),
+        ),
+        (
+            "svg-script",
+            format!(
+                "<!DOCTYPE svg [<!--{}--><!ENTITY a 'b'>]><svg/>",
+                long("a ")
+            ),
+        ),
+        (
+            "svg-script",
+            "<!DOCTYPE svg [<!-- ]> --><!ENTITY a '<script>x()</script>'>]><svg/>".to_owned(),
+        ),
+        (
+            "svg-script",
+            "<!DOCTYPE svg [<!-- ' --><!ENTITY a 'b'>]><svg/>".to_owned(),
+        ),
+        (
+            "svg-script",
+            "<!DOCTYPE svg [<?x ' ?><!ENTITY a 'b'>]><svg/>".to_owned(),
+        ),
+        (
+            "svg-script",
+            "<!DOCTYPE svg PUBLIC ']>' '['[<!ENTITY a ']>'>]><svg/>".to_owned(),
+        ),
+        (
+            "svg-external",
+            format!(
+                "<svg><g style='{}fill:url(http://x.example/)'/></svg>",
+                long("a:b;")
+            ),
+        ),
+        (
+            "svg-external",
+            format!("<svg><style>{}@import 'x'</style></svg>", long("a{b:c}")),
+        ),
+        (
+            "svg-external",
+            "<svg><style>@&#105;mport 'x'</style></svg>".to_owned(),
+        ),
+        (
+            "svg-external",
+            "<svg><style>@im<!-- -->port 'x'</style></svg>".to_owned(),
+        ),
+        (
+            "svg-external",
+            "<svg><g style='fill:u\\72 l( \"\\68ttp://x.example/)'/></svg>".to_owned(),
+        ),
+        (
+            "svg-external",
+            "<svg><g style='fill:image-set(\"a\" 1x,\"https://x.example/\" 2x)'/></svg>".to_owned(),
+        ),
+        (
+            "svg-external",
+            "<svg><image href='\\\\x.example/a'/></svg>".to_owned(),
+        ),
+        (
+            "svg-external",
+            "<svg><h:meta http-equiv='refresh' content='0;url=a'/></svg>".to_owned(),
+        ),
+        ("svg-foreign", "<svg><h:frame src='a'/></svg>".to_owned()),
+        ("", format!("<svg><path d='M{}'/></svg>", long("0 1;"))),
+        (
+            "",
+            format!(
+                "<svg><image href='data:image/png;base64,{}'/></svg>",
+                long("//http")
+            ),
+        ),
+        (
+            "",
+            "<svg xmlns:href='http://x.example/' xmlns='http://www.w3.org/2000/svg'/>".to_owned(),
+        ),
+        (
+            "",
+            "<!DOCTYPE svg PUBLIC '-//W3C//DTD' 'http://x.example/a.dtd' [<!ELEMENT a ANY>]><svg/>"
+                .to_owned(),
+        ),
+        (
+            "",
+            "<svg><text title='a &amp;#106; &b c; 50% & more'/></svg>".to_owned(),
+        ),
+        (
+            "",
+            "<svg><style>@font-face{src:url(data:font/woff;base64,AA//)}</style></svg>".to_owned(),
+        ),
+    ];
+    for (expect, drawing) in cases {
+        for kind in ["image/svg+xml", "text/xml"] {
+            for piece in [1, 4096] {
+                let seen = watch(kind, drawing.as_bytes(), piece).join(" ");
+                assert_eq!(seen, expect, "{kind} in pieces of {piece}: {drawing:.80}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_drawing_is_not_read_as_one() {
     let page = b"<html><body onload='x()'><svg><script>1</script></svg>";
@@ -178,6 +317,10 @@ fn what_is_no_drawing_is_not_read_as_one() {
         ("", page),
         ("application/json", b"{\"a\": \"<svg onload=x>\"}"),
         ("text/plain", b"To draw: <svg onload='x()'>"),
+        (
+            "text/xml",
+            b"<project><script>x</script><a href='javascript:x'/></project>",
+        ),
     ] {
         assert!(watch(kind, content, 4096).is_empty(), "{kind}");
     }
@@ -215,6 +358,13 @@ fn pretences_are_seen() {
         ("image/png", b"\x7fELF\x02\x01\x01", "disguised-program"),
         ("audio/mpeg", b"#!/bin/sh\n", "disguised-program"),
         ("image/png", &program, "disguised-program"),
+        ("audio/mpeg", b"#! /bin/sh\n", "disguised-program"),
+        (
+            "image/png",
+            b"<!-- a --> <!-- b --><script>x</script>",
+            "disguised-page",
+        ),
+        ("image/png", b"<!-- a --><svg/>", ""),
         ("image/png", b"%PDF-1.7", "content-mismatch"),
         ("application/octet-stream", b"\x7fELF\x02\x01\x01", ""),
         ("text/plain", b"#!/bin/sh\n", ""),
