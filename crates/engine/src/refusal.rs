@@ -425,7 +425,7 @@ pub(crate) fn fault(fault: &Fault, named: Named<'_>) -> Refusal {
         ),
         Fault::Upstream(why) => (
             Reason::Upstream,
-            format!("{host} could not be reached: {why}"),
+            format!("no good answer from {host}: {why}"),
             "try again; the fault is the far end's or the network's",
             Retry::Maybe,
         ),

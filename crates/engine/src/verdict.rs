@@ -137,7 +137,7 @@ pub enum Reason {
     Unsupported,
     /// The name could not be resolved.
     Unresolved,
-    /// The upstream could not be reached or broke off.
+    /// The upstream could not be reached, broke off, or gave a broken answer.
     Upstream,
     /// The upstream's certificate could not be verified.
     UpstreamCertificate,
@@ -221,7 +221,7 @@ pub enum Fault {
     Unsupported(String),
     /// The name did not resolve.
     Unresolved(String),
-    /// The upstream could not be reached or broke off.
+    /// The upstream could not be reached, broke off, or gave a broken answer.
     Upstream(String),
     /// The upstream's certificate could not be verified.
     UpstreamCertificate(String),

@@ -39,7 +39,7 @@ pub fn check_upgrade(head: &request::Parts) -> Result<(), Fault> {
 /// Refuses what an upstream's parsed answer still shows of a broken or switched protocol.
 ///
 /// # Errors
-/// [`Fault::Unsupported`] for 101; [`Fault::Malformed`] for both `Content-Length` and
+/// [`Fault::Unsupported`] for 101; [`Fault::Upstream`] for both `Content-Length` and
 /// `Transfer-Encoding`, more than one of either, a `Content-Length` that is not a number, or a
 /// `Transfer-Encoding` other than `chunked` (RFC 9112, section 6.3).
 pub fn check_response(head: &response::Parts) -> Result<(), Fault> {
@@ -49,21 +49,17 @@ pub fn check_response(head: &response::Parts) -> Result<(), Fault> {
     let lengths = head.headers.get_all(header::CONTENT_LENGTH);
     let encodings = head.headers.get_all(header::TRANSFER_ENCODING);
     if lengths.iter().count() + encodings.iter().count() > 1 {
-        return Err(Fault::Malformed(
-            "the answer frames its body in two ways".into(),
-        ));
+        return Err(Fault::Upstream("it frames its body in two ways".into()));
     }
     if lengths.iter().any(|length| !is_length(length)) {
-        return Err(Fault::Malformed(
-            "the answer's Content-Length is not a number".into(),
-        ));
+        return Err(Fault::Upstream("its Content-Length is no number".into()));
     }
     if encodings
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
     {
-        return Err(Fault::Malformed(
-            "the answer's Transfer-Encoding is not chunked".into(),
+        return Err(Fault::Upstream(
+            "its Transfer-Encoding is not chunked".into(),
         ));
     }
     Ok(())

@@ -26,6 +26,7 @@ fn kind(fault: &Fault) -> &'static str {
         Fault::Malformed(_) => "malformed",
         Fault::TargetMismatch { .. } => "mismatch",
         Fault::Unsupported(_) => "unsupported",
+        Fault::Upstream(_) => "upstream",
         other => panic!("{other:?} is not the wire's to report"),
     }
 }
@@ -378,16 +379,16 @@ fn broken_answers_are_refused() {
         (
             200,
             &[("content-length", "3"), ("content-length", "3")],
-            "malformed",
+            "upstream",
         ),
         (
             200,
             &[("content-length", "3"), ("transfer-encoding", "chunked")],
-            "malformed",
+            "upstream",
         ),
-        (200, &[("content-length", "+3")], "malformed"),
-        (200, &[("content-length", "")], "malformed"),
-        (200, &[("transfer-encoding", "gzip, chunked")], "malformed"),
+        (200, &[("content-length", "+3")], "upstream"),
+        (200, &[("content-length", "")], "upstream"),
+        (200, &[("transfer-encoding", "gzip, chunked")], "upstream"),
     ];
     for (status, headers, expect) in cases {
         let mut response = ::http::Response::builder().status(status);

@@ -141,7 +141,7 @@ impl Opening {
     /// Checks the server's 101, and takes out of it what belongs to its connection alone.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] where a client would refuse it too.
+    /// [`Fault::Upstream`] where a client would refuse it too.
     pub fn agree(
         &self,
         head: &mut response::Parts,
@@ -149,11 +149,11 @@ impl Opening {
     ) -> Result<Agreement, Fault> {
         let headers = &mut head.headers;
         if !names(headers, UPGRADE, b"websocket") || !names(headers, CONNECTION, b"upgrade") {
-            return Err(malformed("the answer switches to another protocol"));
+            return Err(broken("the answer switches to another protocol"));
         }
         let expected = accept(BASE64.encode(&key).as_bytes());
-        if one(headers, SEC_WEBSOCKET_ACCEPT)? != Some(expected) {
-            return Err(malformed("the answer's `Sec-WebSocket-Accept` is wrong"));
+        if one_answered(headers, SEC_WEBSOCKET_ACCEPT)? != Some(expected) {
+            return Err(broken("the answer's `Sec-WebSocket-Accept` is wrong"));
         }
         self.check_protocol(headers)?;
         let deflate = self.agreed_deflate(headers)?;
@@ -180,13 +180,13 @@ impl Opening {
     }
 
     fn check_protocol(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        let Some(chosen) = one(headers, SEC_WEBSOCKET_PROTOCOL)? else {
+        let Some(chosen) = one_answered(headers, SEC_WEBSOCKET_PROTOCOL)? else {
             return Ok(());
         };
         let mut offered = self.protocols.iter().flat_map(tokens);
         match offered.any(|own| own == chosen.as_bytes()) {
             true => Ok(()),
-            false => Err(malformed("the answer's subprotocol was not offered")),
+            false => Err(broken("the answer's subprotocol was not offered")),
         }
     }
 
@@ -200,7 +200,7 @@ impl Opening {
         match (count, agreed) {
             (0, _) => Ok(None),
             (1, Some(deflate)) if deflate.may_answer(&self.offers) => Ok(Some(deflate)),
-            _ => Err(malformed("the answer's extensions were not offered")),
+            _ => Err(broken("the answer's extensions were not offered")),
         }
     }
 }
@@ -237,6 +237,15 @@ fn one(headers: &HeaderMap, field: HeaderName) -> Result<Option<HeaderValue>, Fa
         None => Ok(first),
         Some(_) => Err(malformed("a field of the handshake is there twice")),
     }
+}
+
+/// The same of an answer's: what is wrong with that is the server's fault.
+fn one_answered(headers: &HeaderMap, field: HeaderName) -> Result<Option<HeaderValue>, Fault> {
+    one(headers, field).map_err(|_| broken("a field of the handshake is there twice"))
+}
+
+fn broken(how: &str) -> Fault {
+    Fault::Upstream(format!("no WebSocket handshake: {how}"))
 }
 
 fn malformed(how: &str) -> Fault {
