@@ -8,6 +8,7 @@
 mod tests;
 
 mod blocks;
+mod charset;
 
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{HtmlString, StartTag, Token, Tokenizer};
@@ -15,6 +16,7 @@ use serde::Serialize;
 use url::Url;
 
 use blocks::{Blocks, Kind};
+pub use charset::decoded;
 
 /// The links of one page that are told: more do not help who reads it.
 pub const LINKS_MAX: usize = 512;
@@ -201,7 +203,7 @@ impl Reader {
             b"hr" => self.rule(),
             b"img" => self.image(tag),
             b"a" => self.open_link(tag),
-            b"code" if self.style == Style::Markdown => self.blocks.mark("`"),
+            b"code" => self.mark_code(),
             b"td" | b"th" => self.cell(),
             _ if is_block(name) => self.open_block(name),
             _ => {}
@@ -221,7 +223,7 @@ impl Reader {
         match name.as_slice() {
             b"title" => self.in_title = false,
             b"a" => self.close_link(),
-            b"code" if self.style == Style::Markdown => self.blocks.mark("`"),
+            b"code" => self.mark_code(),
             b"ul" | b"ol" => {
                 self.break_block();
                 self.lists.pop();
@@ -294,6 +296,13 @@ impl Reader {
         };
         let prefix = format!("{}{mark}", "  ".repeat(depth));
         self.blocks.open(Kind::Item, &prefix);
+    }
+
+    /// Code in a block of code needs no mark.
+    fn mark_code(&mut self) {
+        if self.style == Style::Markdown && !self.blocks.is_code() {
+            self.blocks.mark("`");
+        }
     }
 
     fn cell(&mut self) {

@@ -4,8 +4,8 @@
 //! its path.
 
 use ::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, USER_AGENT,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, LOCATION,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, USER_AGENT,
 };
 use ::http::uri::Authority;
 use ::http::{Method, Request, Response, StatusCode, response};
@@ -195,17 +195,24 @@ async fn fetched(
         Ok(collected) => collected.to_bytes(),
         Err(error) => return broken(&*error),
     };
-    let Ok(text) = std::str::from_utf8(&content) else {
+    // None was asked for in a coding.
+    let is_plain = !head.headers.contains_key(CONTENT_ENCODING);
+    let text = readable::decoded(text_of(&head, CONTENT_TYPE), &content);
+    let Some(text) = text.filter(|_| is_plain) else {
         return told(wanted, &head, None, content.len());
     };
-    if !readable::is_html(text_of(&head, CONTENT_TYPE), text) {
-        let page = Readable {
-            content: text.to_owned(),
+    let is_page = readable::is_html(text_of(&head, CONTENT_TYPE), &text);
+    let page = match is_page {
+        true => wanted.read(&text),
+        false => Readable {
+            content: text.to_string(),
             ..Readable::default()
-        };
+        },
+    };
+    // Bytes that are the text were judged as they came.
+    if !is_page && text.as_bytes() == &content[..] {
         return told(wanted, &head, Some(&page), content.len());
     }
-    let page = wanted.read(text);
     match judge(client, asked, &page) {
         Ok(()) => told(wanted, &head, Some(&page), content.len()),
         Err(refused) => refused_json(&refused),

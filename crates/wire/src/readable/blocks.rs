@@ -38,6 +38,11 @@ struct Block {
 }
 
 impl Blocks {
+    /// Whether the block at hand is one of code.
+    pub(super) fn is_code(&self) -> bool {
+        matches!(self.kind, Kind::Code { .. })
+    }
+
     /// Adds text to the block at hand.
     pub(super) fn push(&mut self, text: &str) {
         if let Kind::Code { .. } = self.kind {

@@ -59,6 +59,7 @@ fn markdown_keeps_headings_links_and_code() {
         ),
         ("use <code>ls -l</code> now", "use `ls -l` now"),
         ("<pre>a\nb</pre>", "```\na\nb\n```"),
+        ("<pre><code>a\nb</code></pre>c", "```\na\nb\n```\n\nc"),
         ("<blockquote><p>a</p><p>b</blockquote>c", "> a\n\n> b\n\nc"),
         (
             "<table><tr><th>a<th>b</tr><tr><td>1<td>2</tr></table>",
