@@ -5,6 +5,7 @@ mod body;
 mod connect;
 mod draft;
 mod exchange;
+mod fallback;
 mod flow;
 mod guard;
 mod own;
@@ -38,6 +39,7 @@ use crate::limits::{
 };
 use crate::login::Login;
 use connect::Tunnel;
+use fallback::Fallback;
 use guard::{ConnectionState, Guard};
 use websocket::WebSocket;
 
@@ -182,7 +184,7 @@ where
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(H2_PING_INTERVAL)
             .keep_alive_timeout(H2_PING_TIMEOUT)
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(Fallback::new(io)), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

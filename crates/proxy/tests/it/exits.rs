@@ -100,7 +100,7 @@ async fn every_crossing_has_one_receipt_by_every_exit() {
             acted.await;
         }
     }
-    let done = stand.finish().await;
+    let done = stand.finish_alone().await;
     assert!(
         done.receipts.len() >= 5 * ACTS.len(),
         "{}",
@@ -133,7 +133,7 @@ async fn a_gate_that_stops_half_way_has_all_receipts() {
         ))
         .await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let done = stand.finish().await;
+    let done = stand.finish_alone().await;
     let lines = done.lines();
     let count = |line: &str| lines.iter().filter(|other| *other == line).count();
     assert_eq!(count("http-request allow"), 4, "{lines:?}");

@@ -23,6 +23,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// "Enhance your calm" (RFC 9113, section 7).
 const CALM: u32 = 0xb;
+const HTTP_1_1_REQUIRED: u32 = 0xd;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -115,7 +116,7 @@ async fn rapid_resets_end_their_connection() {
         .unwrap();
     assert!(matches!(code, Some(CALM) | None), "{code:?}");
     serves_on(&stand, &up).await;
-    let crossings = stand.finish().await.report.crossings;
+    let crossings = stand.finish_alone().await.report.crossings;
     assert!(crossings < u64::from(RESETS) / 4, "{crossings} crossings");
 }
 
@@ -134,7 +135,83 @@ async fn a_head_that_goes_on_for_ever_in_http2_is_no_crossing() {
     let sent = flooding.await.expect("the gate reads on or closes");
     assert!(sent < 20_000, "160 MiB of a head were taken");
     serves_on(&stand, &up).await;
-    let done = stand.finish().await;
+    let done = stand.finish_alone().await;
+    assert_eq!(
+        done.lines(),
+        ["tunnel allow", "http-request allow", "http-response allow"]
+    );
+}
+
+/// The code of a stream's reset.
+async fn reset(client: &mut Client, stream: u32) -> u32 {
+    loop {
+        let mut head = [0; 9];
+        client.0.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        client.0.read_exact(&mut payload).await.unwrap();
+        if head[3] == RST_STREAM && head[5..9] == stream.to_be_bytes() {
+            return u32::from_be_bytes(payload[..4].try_into().unwrap());
+        }
+    }
+}
+
+/// The library takes no such target; over HTTP/1.1 it is mended and served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_as_it_was_typed_is_sent_to_http1() {
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(OPEN).await;
+    let mut client = h2(&stand, up.port()).await;
+    for (stream, path) in [(1, "/?q={\"a\":1}"), (3, "/a<b>"), (5, "/?<b>")] {
+        let length = u8::try_from(path.len()).unwrap();
+        // All of the block but its `:path`, which is one byte.
+        let mut block = get_block(up.port());
+        block.splice(2..3, [&[0x04, length], path.as_bytes()].concat());
+        let head = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block);
+        client.send(head).await;
+        let code = timeout(Duration::from_secs(20), reset(&mut client, stream)).await;
+        assert_eq!(code.expect("it is reset"), HTTP_1_1_REQUIRED, "{path}");
+    }
+    // The connection is as good as before.
+    let head = frame(HEADERS, END_STREAM | END_HEADERS, 7, &get_block(up.port()));
+    client.send(head).await;
+    timeout(Duration::from_secs(20), heads(&mut client, 1))
+        .await
+        .expect("it is answered");
+    drop(client);
+    let lines = stand.finish_alone().await.lines();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+}
+
+/// One long field, named again and again by one byte each (RFC 7541, section 7.3).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_block_that_grows_large_is_no_crossing() {
+    const LONG: usize = 4000;
+    const TIMES: usize = 15_000;
+    let up = Upstreams::echo().await;
+    let stand = Stand::open(OPEN).await;
+    let mut client = h2(&stand, up.port()).await;
+    // `x: ` and the field, with indexing: it has the first index of the table that grows.
+    let field = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'a'; LONG]].concat();
+    let block = [get_block(up.port()), field, vec![0xbe; TIMES]].concat();
+    let mut parts = block.chunks(16_000);
+    let first = parts.next().unwrap();
+    client.send(frame(HEADERS, END_STREAM, 1, first)).await;
+    for part in parts {
+        let is_last = part.len() < 16_000;
+        let flags = if is_last { END_HEADERS } else { 0 };
+        if client
+            .0
+            .write_all(&frame(CONTINUATION, flags, 1, part))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    serves_on(&stand, &up).await;
+    drop(client);
+    let done = stand.finish_alone().await;
     assert_eq!(
         done.lines(),
         ["tunnel allow", "http-request allow", "http-response allow"]
@@ -160,7 +237,7 @@ async fn floods_of_small_frames_hold_nobody_up() {
         let (_, ()) = tokio::join!(flooding, serves_on(&stand, &up));
         serves_on(&stand, &up).await;
         drop(client);
-        let lines = stand.finish().await.lines();
+        let lines = stand.finish_alone().await.lines();
         assert_eq!(lines.len(), 5, "{kind}: {lines:?}");
     }
 }
@@ -189,7 +266,7 @@ async fn a_window_that_never_opens_ends_with_its_connection() {
     let heads = timeout(Duration::from_secs(20), heads(&mut client, 3));
     heads.await.expect("each is answered");
     drop(client);
-    let done = stand.finish().await;
+    let done = stand.finish_alone().await;
     let lines = done.lines();
     // What was asked is answered and judged, whether or not it is read.
     let asked = lines.iter().filter(|line| *line == "http-request allow");
@@ -227,7 +304,7 @@ async fn many_fields_are_refused_on_either_side() {
         "http-request allow",
         "http-response block upstream",
     ];
-    assert_eq!(stand.finish().await.lines(), expect);
+    assert_eq!(stand.finish_alone().await.lines(), expect);
 }
 
 fn bomb(megabytes: usize) -> Vec<u8> {
@@ -259,7 +336,7 @@ async fn bombs_do_not_go_off() {
         "http-request allow",
         "http-response allow",
     ];
-    assert_eq!(stand.finish().await.lines(), expect);
+    assert_eq!(stand.finish_alone().await.lines(), expect);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -287,11 +364,48 @@ async fn upstreams_that_reset_are_told_and_forgotten() {
         assert!(body(&half).len() < 10 || status(&half) == 502, "{half}");
         assert_eq!(body(&stand.get(&up.url("/whole")).await), "whole");
     }
-    let lines = stand.finish().await.lines();
+    let lines = stand.finish_alone().await.lines();
     let upstream = lines
         .iter()
         .filter(|line| *line == "http-response block upstream");
     assert_eq!((lines.len(), upstream.count()), (18, 6), "{lines:?}");
+}
+
+/// An answer whose framing breaks: at its head, in a chunk, in what follows the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upstreams_with_broken_framing_are_told_as_such() {
+    let chunked =
+        |rest: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{rest}");
+    let long = "a".repeat(200_000);
+    for (answer, is_words) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            true,
+        ),
+        ("HTTP/1.1 200 OK\r\nBroken\r\n\r\n".to_owned(), true),
+        ("SSH-2.0-server\r\n".to_owned(), true),
+        (chunked("zz\r\nabc\r\n0\r\n\r\n"), false),
+        (chunked("3\r\nabcXX\r\n0\r\n\r\n"), false),
+        (chunked(&format!("30d40\r\n{long}\r\nzz\r\n")), false),
+    ] {
+        let up = Upstreams::saying(answer.clone()).await;
+        let stand = Stand::open(OPEN).await;
+        let response = stand.get(&up.url("/")).await;
+        // What breaks late may show before or after the head has gone.
+        let is_told = response.starts_with("HTTP/1.1 502 ");
+        assert!(is_told || !is_words, "{answer:.60}: {response:.300}");
+        assert_eq!(is_told, response.contains("carboy-reason: upstream"));
+        assert!(is_told || !response.ends_with("0\r\n\r\n"), "{answer:.60}");
+        assert_eq!(
+            stand.finish_alone().await.lines(),
+            ["http-request allow", "http-response block upstream"],
+            "{answer:.60}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,7 +422,7 @@ async fn a_side_that_has_said_all_still_hears_the_other() {
     assert_eq!(client.rest().await, "all heard");
     assert_eq!(up.seen(), "all said");
     assert_eq!(
-        stand.finish().await.lines(),
+        stand.finish_alone().await.lines(),
         ["tunnel allow", "tcp allow", "tcp-response allow"]
     );
 }

@@ -12,6 +12,7 @@ mod bounds;
 mod chain;
 mod content;
 mod corpus;
+mod dialogues;
 mod dns;
 mod evidence;
 mod exits;

@@ -241,6 +241,11 @@ async fn events_are_rewritten_one_by_one() {
 
 /// Events as a server sends them in a coding: each comes out of what was sent with it.
 fn coded_events(coding: &str, events: &[&str]) -> Vec<Vec<u8>> {
+    match coding {
+        "br" => return brotli_events(events),
+        "gzip" | "deflate" => {}
+        other => panic!("{other} is no coding of these tests"),
+    }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
     let is_gzip = coding == "gzip";
@@ -264,6 +269,20 @@ fn coded_events(coding: &str, events: &[&str]) -> Vec<Vec<u8>> {
     sent
 }
 
+/// A meta-block that is not compressed for each event, and an empty last one (RFC 7932, sections 9.1 and 9.2).
+fn brotli_events(events: &[&str]) -> Vec<Vec<u8>> {
+    const UNCOMPRESSED: usize = 1 << 19;
+    const LAST_AND_EMPTY: u8 = 3;
+    let block = |(nth, event): (usize, &&str)| {
+        let head = (event.len() - 1) << 3 | UNCOMPRESSED;
+        // Before the first, one bit says how large the window is.
+        let head = if nth == 0 { head << 1 } else { head };
+        [&head.to_le_bytes()[..3], event.as_bytes()].concat()
+    };
+    let blocks = events.iter().enumerate().map(block);
+    blocks.chain([vec![LAST_AND_EMPTY]]).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_in_a_coding_are_rewritten_as_they_come() {
     let events = [
@@ -277,7 +296,7 @@ async fn events_in_a_coding_are_rewritten_as_they_come() {
             .replace('$', "<carboy:known-secret:1>")
             .replace('@', MARK)
     });
-    for coding in ["gzip", "deflate"] {
+    for coding in ["gzip", "deflate", "br"] {
         let sent = coded_events(coding, &came.each_ref().map(|own| &**own));
         let (go, gone) = tokio::sync::watch::channel(());
         let up = Upstreams::run(move |mut far| {

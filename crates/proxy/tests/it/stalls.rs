@@ -61,7 +61,7 @@ async fn a_client_that_does_not_read_is_waited_for_within_bounds() {
         serves_on(&stand, &up).await;
     }
     drop(unread);
-    let lines = stand.finish().await.lines();
+    let lines = stand.finish_alone().await.lines();
     assert!(said.load(Ordering::SeqCst) < 4 * LONG, "all was taken");
     assert_eq!(count(&lines, "http-request allow"), 24, "{lines:?}");
     assert_eq!(count(&lines, "http-response block dropped"), 4, "{lines:?}");
@@ -95,7 +95,7 @@ async fn an_upstream_that_does_not_read_is_waited_for_within_bounds() {
         serves_on(&stand, &up).await;
     }
     drop(client);
-    let lines = stand.finish().await.lines();
+    let lines = stand.finish_alone().await.lines();
     assert_eq!(count(&lines, "http-request allow"), 20, "{lines:?}");
     assert_eq!(count(&lines, "http-request block dropped"), 1, "{lines:?}");
     assert_eq!(lines.len(), 41, "{lines:?}");
@@ -119,7 +119,7 @@ async fn a_client_that_ends_its_side_early_has_its_receipts() {
         assert!(heard.is_empty() || status(&heard) == 200, "{heard}");
     }
     serves_on(&stand, &up).await;
-    let lines = stand.finish().await.lines();
+    let lines = stand.finish_alone().await.lines();
     let known = [
         "http-request allow",
         "http-request block dropped",
@@ -154,7 +154,7 @@ async fn many_websockets_at_once_have_their_receipts() {
             assert_eq!(socket.close().await, ["close 1000"]);
         }
     }
-    let lines = stand.finish().await.lines();
+    let lines = stand.finish_alone().await.lines();
     for line in [
         "http-request allow",
         "http-response allow",

@@ -33,6 +33,8 @@ pub struct Stand {
     state: tempfile::TempDir,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
+    /// Who had the gate before there was a connection.
+    holders: usize,
 }
 
 /// Collects the reasons of refusals.
@@ -121,6 +123,7 @@ impl Stand {
             health: Some("0.0.0"),
         })
         .unwrap();
+        let holders = Arc::strong_count(&gate);
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -143,6 +146,7 @@ impl Stand {
             state,
             stop,
             serving,
+            holders,
         }
     }
 
@@ -168,6 +172,14 @@ impl Stand {
 
     pub fn log(&self) -> PathBuf {
         self.gate.evidence().path().unwrap().to_owned()
+    }
+
+    /// The same as [`Stand::finish`], and that nothing that served a connection is left.
+    pub async fn finish_alone(self) -> Finished {
+        let (gate, holders) = (Arc::clone(&self.gate), self.holders);
+        let done = self.finish().await;
+        is_let_go(&gate, holders).await;
+        done
     }
 
     /// Stops the gate and verifies its receipts: one for each crossing, none twice.
@@ -203,6 +215,18 @@ impl Stand {
             text,
         }
     }
+}
+
+/// Waits until no task of a connection has the gate any more: each has it as long as it runs.
+async fn is_let_go(gate: &Arc<Gate>, holders: usize) {
+    let all = async {
+        while Arc::strong_count(gate) > holders {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), all).await;
+    let left = Arc::strong_count(gate) - holders.min(Arc::strong_count(gate));
+    waited.unwrap_or_else(|_| panic!("{left} tasks are left"));
 }
 
 /// What a gate leaves behind.
