@@ -657,4 +657,7 @@ pub(crate) struct DemoArgs {
     /// Go on when this machine lacks a layer of confinement
     #[arg(long)]
     pub(crate) best_effort: bool,
+    /// How to print what was seen
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
 }

@@ -110,6 +110,10 @@ struct Teller {
 
 impl Observer for Teller {
     fn refused(&self, notice: &Notice<'_>) {
+        // Who went away half-way knows it, and nobody refused anything.
+        if notice.refusal.reason == Reason::Dropped {
+            return;
+        }
         // A gate must not wait for a terminal. The receipt has what a full queue drops.
         let _ = self.sender.try_send(Event::Refused {
             key: key(notice),

@@ -13,13 +13,14 @@ use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full};
 use hyper::Response;
 use hyper::body::Bytes;
+use serde::Serialize;
 
 pub(crate) use self::script::{Scenes, play};
 use crate::cli::DemoArgs;
 use crate::commands::receipts;
 use crate::origin::{Authority, Handler, Origin};
 use crate::outcome::Outcome;
-use crate::output::{self, Paint};
+use crate::output::{self, Format, Paint};
 use crate::paths;
 use crate::stage::{Inputs, Stage};
 
@@ -42,15 +43,22 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let origin = runtime.block_on(Origin::serve(server, greeter(&visits)))?;
     let target = DirectTarget::open()?;
 
-    output::line(introduction(origin.address()))?;
+    if args.format == Format::Text {
+        output::line(introduction(origin.address()))?;
+    }
     let inputs = inputs(&origin, authority.certificate_pem);
-    let status = show(&stage, &inputs, &origin, &target)?;
+    let status = show(&stage, &inputs, (&origin, &target), args.format)?;
     let scenes = read_scenes(&stage, status)?;
     let visits = visits.lock().expect("no request handler panics").clone();
-    let told = judge(&scenes, &visits, &target)?;
-    let verified = receipts::verify_newest(stage.state())?;
-    output::line(format_args!("\nReceipts: {verified}"))?;
-    Ok(if told { Outcome::Clean } else { Outcome::Found })
+    let told = Told {
+        outside: judge(&scenes, &visits, &target)?,
+        receipts: receipts::verify_newest(stage.state())?,
+    };
+    told.print(args.format)?;
+    Ok(match told.holds() {
+        true => Outcome::Clean,
+        false => Outcome::Found,
+    })
 }
 
 type Visits = Arc<Mutex<Vec<String>>>;
@@ -88,8 +96,8 @@ fn inputs(origin: &Origin, authority_pem: String) -> Inputs {
 fn show(
     stage: &Stage,
     inputs: &Inputs,
-    origin: &Origin,
-    target: &DirectTarget,
+    (origin, target): (&Origin, &DirectTarget),
+    format: Format,
 ) -> Result<ExitStatus> {
     let port = origin.address().port();
     let allowed = format!("https://{ALLOWED}:{port}");
@@ -102,14 +110,18 @@ fn show(
     let mut bottle = command.spawn().context("cannot start carboy run")?;
     // It holds the writing ends, and the pipe ends with the last of them.
     drop(command);
-    relay(said)?;
+    relay(said, format)?;
     bottle.wait().context("cannot wait for carboy run")
 }
 
-/// Copies lines as they come.
-fn relay(pipe: impl Read) -> Result<()> {
+/// Copies lines as they come. They are for people.
+fn relay(pipe: impl Read, format: Format) -> Result<()> {
     for line in BufReader::new(pipe).lines() {
-        output::line(line?)?;
+        let line = line?;
+        match format {
+            Format::Text => output::line(line)?,
+            Format::Json => {}
+        }
     }
     Ok(())
 }
@@ -121,35 +133,67 @@ fn read_scenes(stage: &Stage, status: ExitStatus) -> Result<Scenes> {
 }
 
 /// Whether each scene went as told, judged by what arrived outside.
-fn judge(scenes: &Scenes, visits: &[String], target: &DirectTarget) -> Result<bool> {
+fn judge(scenes: &Scenes, visits: &[String], target: &DirectTarget) -> Result<[Claim; 4]> {
     let visited = |path: &str| visits.iter().any(|visit| visit == path);
-    let outside = [
-        (
+    let claim = |claim, holds| Claim { claim, holds };
+    Ok([
+        claim(
             "the allowed request arrived",
             scenes.allowed && visited(script::ALLOWED_PATH),
         ),
-        (
+        claim(
             "the unlisted host was never reached",
             scenes.denied && !visited(script::DENIED_PATH),
         ),
-        (
+        claim(
             "the key did not leave",
             scenes.leak && !visited(script::LEAK_PATH),
         ),
-        (
+        claim(
             "the socket reached nobody",
             scenes.direct && !target.was_reached()?,
         ),
-    ];
-    let paint = Paint::on(&std::io::stdout());
-    output::line("Seen from outside:")?;
-    for (claim, holds) in outside {
-        match holds {
-            true => output::line(format_args!("  {}  {claim}", paint.green("yes")))?,
-            false => output::line(format_args!("  {}   {claim}", paint.red("NO")))?,
+    ])
+}
+
+/// Something that must have been seen from outside, and whether it was.
+#[derive(Debug, Serialize)]
+struct Claim {
+    claim: &'static str,
+    holds: bool,
+}
+
+/// What there is to tell after the show.
+#[derive(Debug, Serialize)]
+struct Told {
+    outside: [Claim; 4],
+    /// What the receipts of the show came to.
+    receipts: String,
+}
+
+impl Told {
+    fn holds(&self) -> bool {
+        self.outside.iter().all(|own| own.holds)
+    }
+
+    fn print(&self, format: Format) -> Result<()> {
+        match format {
+            Format::Json => output::json(self),
+            Format::Text => self.print_text(),
         }
     }
-    Ok(outside.iter().all(|(_, holds)| *holds))
+
+    fn print_text(&self) -> Result<()> {
+        let paint = Paint::on(&io::stdout());
+        output::line("Seen from outside:")?;
+        for Claim { claim, holds } in &self.outside {
+            match holds {
+                true => output::line(format_args!("  {}  {claim}", paint.green("yes")))?,
+                false => output::line(format_args!("  {}   {claim}", paint.red("NO")))?,
+            }
+        }
+        Ok(output::line(format_args!("\nReceipts: {}", self.receipts))?)
+    }
 }
 
 /// A listener on the host that the escape aims at.

@@ -16,6 +16,23 @@ fn the_demo_goes_as_told() {
 }
 
 #[test]
+fn programs_read_what_came_of_the_demo() {
+    for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
+        let mut demo = Place::new(who).carboy();
+        let output = demo.args(["demo", "--format", "json"]).output().unwrap();
+        expect_code(&output, 0);
+        let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let claims = told["outside"].as_array().unwrap();
+        assert_eq!(claims.len(), 4, "{told}");
+        assert!(claims.iter().all(|own| own["holds"] == true), "{told}");
+        assert!(
+            told["receipts"].as_str().unwrap().contains("chain of"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn nothing_gets_out_of_the_selftests_bottle() {
     for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
         let place = Place::new(who);
