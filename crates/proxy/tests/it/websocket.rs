@@ -322,7 +322,7 @@ async fn a_bad_handshake_is_refused_on_either_side() {
     let response = ask(&declining, "", "").await;
     assert_eq!(status(&response), 403, "{response}");
     let response = ask(&wrong, "", "").await;
-    assert_eq!(status(&response), 400, "{response}");
+    assert_eq!(status(&response), 502, "{response}");
     assert!(response.contains("Sec-WebSocket-Accept"), "{response}");
     stand.finish().await;
 }
