@@ -18,7 +18,8 @@ fn the_demo_goes_as_told() {
 #[test]
 fn programs_read_what_came_of_the_demo() {
     for who in everyone().into_iter().filter(|who| bottles_work(*who)) {
-        let mut demo = Place::new(who).carboy();
+        let place = Place::new(who);
+        let mut demo = place.carboy();
         let output = demo.args(["demo", "--format", "json"]).output().unwrap();
         expect_code(&output, 0);
         let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
