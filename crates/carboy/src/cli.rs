@@ -300,6 +300,11 @@ pub(crate) struct McpScanArgs {
     /// those of all clients that are known, the user's and the project's here]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Vec<PathBuf>,
+    /// Start the local servers that are found, each in a bottle, and judge what they say of their tools
+    #[arg(long)]
+    pub(crate) start: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArg,
     /// How to print what is found
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,

@@ -172,7 +172,7 @@ fn connection_of(server: &Server, carboy: &str, policy: Option<&str>) -> Vec<Str
 }
 
 /// The server's name as `--name` takes it.
-fn name_of(name: &str) -> String {
+pub(super) fn name_of(name: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let plain: String = name
         .chars()

@@ -6,6 +6,7 @@ mod install;
 mod remote;
 mod scan;
 mod secrets;
+mod start;
 
 pub(super) use install::{install, uninstall};
 pub(super) use scan::scan;

@@ -13,6 +13,7 @@ use super::clients;
 use super::document::{Document, Server};
 use super::install::is_wrapped;
 use super::secrets::Secrets;
+use super::start::{self, Started};
 use crate::cli::{McpClient, McpScanArgs};
 use crate::outcome::Outcome;
 use crate::output::{self, Format};
@@ -33,6 +34,10 @@ struct Fault {
 
 /// Does what the command line asks.
 pub(in super::super) fn scan(args: &McpScanArgs) -> Result<Outcome> {
+    anyhow::ensure!(
+        args.start || args.policy.policy.is_none(),
+        "--policy is for the servers that --start starts"
+    );
     let mut files = args.config.clone();
     if files.is_empty() {
         for client in McpClient::value_variants() {
@@ -40,19 +45,60 @@ pub(in super::super) fn scan(args: &McpScanArgs) -> Result<Outcome> {
         }
     }
     let secrets = Secrets::default();
-    let (mut faults, mut servers) = (Vec::new(), 0);
-    for path in &files {
-        let document = read(path)?;
-        servers += document.servers.len();
+    let documents = files.iter().map(|path| read(path));
+    let documents = documents.collect::<Result<Vec<_>>>()?;
+    let mut found = Found::default();
+    for (path, document) in files.iter().zip(&documents) {
         for server in &document.servers {
-            judge(path, server, &secrets, &mut faults);
+            judge(path, server, &secrets, &mut found.faults);
         }
     }
-    print(args.format, &files, servers, &faults)?;
-    Ok(match faults.is_empty() {
+    if args.start {
+        start_all(args, &secrets, files.iter().zip(&documents), &mut found)?;
+    }
+    let servers = documents.iter().map(|own| own.servers.len()).sum();
+    print(args, &files, servers, &found)?;
+    Ok(match found.faults.is_empty() {
         true => Outcome::Clean,
         false => Outcome::Found,
     })
+}
+
+/// What was found of all servers.
+#[derive(Default)]
+struct Found {
+    faults: Vec<Fault>,
+    started: Vec<Started>,
+}
+
+/// Starts the local servers, each in a bottle, and judges what they say of their tools.
+fn start_all<'a>(
+    args: &McpScanArgs,
+    secrets: &Secrets,
+    documents: impl Iterator<Item = (&'a PathBuf, &'a Document)>,
+    found: &mut Found,
+) -> Result<()> {
+    let servers = documents.flat_map(|(path, own)| own.servers.iter().map(move |own| (path, own)));
+    let servers: Vec<_> = servers
+        .filter(|(_, own)| start::is_startable(own))
+        .collect();
+    let named: Vec<_> = servers.iter().map(|(_, own)| *own).collect();
+    start::announce(&named, secrets);
+    for (path, server) in servers {
+        let started = start::start(server, args.policy.policy.as_deref())?;
+        if let Some(trouble) = &started.trouble {
+            found.faults.push(Fault {
+                file: path.display().to_string(),
+                server: shown(&server.name),
+                severity: trouble.severity,
+                rule: trouble.rule,
+                message: trouble.message.clone(),
+                remedy: trouble.remedy.clone(),
+            });
+        }
+        found.started.push(started);
+    }
+    Ok(())
 }
 
 /// Reads a configuration file.
@@ -67,15 +113,31 @@ pub(super) fn read(path: &Path) -> Result<Document> {
     Document::parse(path, fs::read_to_string(path).with_context(named)?)
 }
 
-fn print(format: Format, files: &[PathBuf], servers: usize, faults: &[Fault]) -> Result<()> {
-    match format {
-        Format::Json => output::json(&json!({
-            "files": files,
-            "servers": servers,
-            "findings": faults,
-        }))?,
+fn print(args: &McpScanArgs, files: &[PathBuf], servers: usize, found: &Found) -> Result<()> {
+    let faults = &found.faults;
+    match args.format {
+        Format::Json => {
+            let mut shown = json!({
+                "files": files,
+                "servers": servers,
+                "findings": faults,
+            });
+            if args.start {
+                shown["started"] = json!(found.started);
+            }
+            output::json(&shown)?;
+        }
         Format::Text => {
             let mut text = String::new();
+            for started in found.started.iter().filter(|own| own.trouble.is_none()) {
+                let Started { server, tools, .. } = started;
+                writeln!(
+                    text,
+                    "{server}: {} tools: {}",
+                    tools.len(),
+                    tools.join(", ")
+                )?;
+            }
             for fault in faults {
                 let Fault {
                     file,

@@ -75,7 +75,7 @@ impl Secrets {
 }
 
 /// Whether it says where the value is, and is not the value: `${TOKEN}`, `$TOKEN`, `{env:TOKEN}`.
-fn is_reference(value: &str) -> bool {
+pub(super) fn is_reference(value: &str) -> bool {
     ["${", "$(", "{env:", "{file:", "op://", "<"]
         .iter()
         .any(|mark| value.contains(mark))
