@@ -134,15 +134,21 @@ impl Server {
     /// # Errors
     /// The refusal.
     pub(super) fn hear_card(&self, pass: &mut Pass, bytes: &[u8]) -> Result<(), Refused> {
-        let card = match Card::read(bytes) {
-            Ok(card) => card,
-            Err(flaw) => return Err(pass.end_with(Fault::Malformed(flaw.to_string()))),
-        };
-        pass.speaks(match card.is_signed {
-            true => "a2a-card-signed",
-            false => "a2a-card",
-        });
+        let card = read_card(pass, bytes)?;
         card.surfaces(|surface| pass.push(surface).map(drop))?;
+        self.compare_card(pass, &card)
+    }
+
+    /// Judges whether an agent's card, what it says of which was judged, is what it was.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(super) fn hear_card_again(&self, pass: &mut Pass, bytes: &[u8]) -> Result<(), Refused> {
+        let card = read_card(pass, bytes)?;
+        self.compare_card(pass, &card)
+    }
+
+    fn compare_card(&self, pass: &mut Pass, card: &Card<'_>) -> Result<(), Refused> {
         match self.judge_tools(&card.parts) {
             Ok(None) => Ok(()),
             Ok(Some(objection)) => pass.object(&objection),
@@ -162,4 +168,16 @@ impl Server {
     pub(super) fn target(&self) -> &Target {
         &self.target
     }
+}
+
+fn read_card<'a>(pass: &mut Pass, bytes: &'a [u8]) -> Result<Card<'a>, Refused> {
+    let card = match Card::read(bytes) {
+        Ok(card) => card,
+        Err(flaw) => return Err(pass.end_with(Fault::Malformed(flaw.to_string()))),
+    };
+    pass.speaks(match card.is_signed {
+        true => "a2a-card-signed",
+        false => "a2a-card",
+    });
+    Ok(card)
 }

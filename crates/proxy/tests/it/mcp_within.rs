@@ -291,6 +291,39 @@ async fn an_agents_card_may_not_change_unseen() {
 }
 
 #[tokio::test]
+async fn the_card_for_clients_that_signed_in_may_not_change_unseen() {
+    let scene = Scene::open().await;
+    let changes = [
+        (card("Adds numbers.", "AAAA"), "none"),
+        (card("Adds numbers.", "BBBB"), "none"),
+        (card("Adds numbers, for ann.", "BBBB"), "tool_changed"),
+        (card(HIDDEN, "BBBB"), "injection"),
+    ];
+    for method in ["GetExtendedAgentCard", "agent/getAuthenticatedExtendedCard"] {
+        for (card, expected) in &changes {
+            scene
+                .far
+                .will_answer(&json!({"jsonrpc": "2.0", "id": 1, "result": card}));
+            let asked = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}});
+            let heard = body(&scene.post(&asked).await);
+            assert_eq!(reason(&heard), *expected, "{heard}");
+        }
+    }
+    for (card, expected) in &changes {
+        scene.far.will_answer(card);
+        let heard = scene.ask("GET /extendedAgentCard", "", "").await;
+        let is_refused = heard.contains(&format!("carboy-reason: {expected}"));
+        assert!(is_refused || *expected == "none", "{heard}");
+    }
+    let done = scene.stand.finish().await;
+    let mut receipts = done.receipts.iter();
+    assert!(
+        receipts
+            .any(|own| own["crossing"] == "mcp-response" && own["protocol"] == "a2a-card-signed")
+    );
+}
+
+#[tokio::test]
 async fn what_agents_say_to_each_other_comes_in_parts() {
     let scene = Scene::open().await;
     let message = |text: &str| {

@@ -81,7 +81,24 @@ fn requests(bytes: &[u8], is_meant: impl Fn(Option<&'static str>) -> bool) -> bo
 /// `agent.json`).
 pub fn is_card_path(path: &str) -> bool {
     let path = plain_path(path);
-    path.ends_with("/.well-known/agent-card.json") || path.ends_with("/.well-known/agent.json")
+    [
+        "/.well-known/agent-card.json",
+        "/.well-known/agent.json",
+        // For clients that signed in (section "Get Extended Agent Card").
+        "/extendedAgentCard",
+    ]
+    .iter()
+    .any(|end| path.ends_with(end))
+}
+
+/// Whether a method asks for an agent's card, as clients that signed in do.
+pub fn is_card_method(method: &str) -> bool {
+    matches!(
+        method,
+        "GetExtendedAgentCard"
+            | "agent/getAuthenticatedExtendedCard"
+            | "agent/authenticatedExtendedCard"
+    )
 }
 
 /// A path as most servers take it, however it is spelt: escapes of what needs none are undone (RFC 3986,

@@ -22,8 +22,8 @@ pub use answer::{REFUSED, failed_call, list_tools, refused};
 pub use card::Card;
 pub use events::{EVENT_BYTES_MAX, Event, Events, LongEvent};
 pub use glance::{
-    asks_something, begins_session, holds_messages, is_begun, is_card_path, may_begin_messages,
-    plain_path, revision,
+    asks_something, begins_session, holds_messages, is_begun, is_card_method, is_card_path,
+    may_begin_messages, plain_path, revision,
 };
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
 pub use message::{

@@ -7,6 +7,7 @@ use ::http::header;
 use ::http::uri::PathAndQuery;
 use ::http::{Method, Request, Response, StatusCode, request};
 use bytes::Bytes;
+use carboy_engine::{Crossing, CrossingKind, Fault};
 use carboy_wire::mcp::{Frame, refused};
 use carboy_wire::refusal;
 use carboy_wire::websocket::is_wanted;
@@ -65,10 +66,7 @@ async fn post(
     body: Incoming,
 ) -> Result<Response<Reply>, Refused> {
     let Some(bytes) = whole(body).await else {
-        return Ok(Reply::text(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Carboy refused this: the message did not come whole, in time, or is longer than 16 MiB.\n",
-        ));
+        return Ok(front.unread());
     };
     let (path, talk) = (front.path_of(head), front.talk_of(head, &bytes));
     let remote = &front.remote;
@@ -173,6 +171,24 @@ async fn hear(link: Link, answer: Answer, back: Vec<Vec<u8>>) -> Result<Response
 }
 
 impl Front {
+    /// Refuses a request whose body cannot be judged.
+    pub(super) fn unread(&self) -> Response<Reply> {
+        let server = &self.remote.server;
+        let crossing = Crossing {
+            kind: CrossingKind::HttpRequest,
+            target: server.target(),
+            method: Some(Method::POST.as_str()),
+        };
+        let what = "a body that did not come whole, in time, or is longer than 16 MiB";
+        server
+            .gate()
+            .refuse(crossing, Fault::Malformed(what.into()));
+        Reply::text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Carboy refused this: the message did not come whole, in time, or is longer than 16 MiB.\n",
+        )
+    }
+
     /// The far path of a request: the server's endpoint, or for its older transport one that the server
     /// named.
     fn path_of(&self, head: &request::Parts) -> PathAndQuery {

@@ -105,7 +105,7 @@ impl SignIn {
         body: Incoming,
     ) -> Result<Response<Reply>, Refused> {
         let Some(bytes) = whole(body).await else {
-            return Ok(Reply::status(StatusCode::PAYLOAD_TOO_LARGE));
+            return Ok(front.unread());
         };
         // A message is no form, whatever it is said to be, and is refused as what it is.
         let bytes = match is_form(&head.headers) && !holds_messages(&bytes) {

@@ -1,7 +1,9 @@
 //! What the server says.
 
 use carboy_engine::{CrossingKind, Fault, Objection, Surface, SurfaceKind};
-use carboy_wire::mcp::{Fingerprint, Flawed, Id, Kind, Message, Method, Page, TOOLS_LIST};
+use carboy_wire::mcp::{
+    Fingerprint, Flawed, Id, Kind, Message, Method, Page, TOOLS_LIST, is_card_method,
+};
 
 use super::reply::{Reply, answer};
 use super::see::see;
@@ -147,6 +149,12 @@ impl Talk {
             next: None,
             rewritten,
         };
+        if asking.method.is_some_and(is_card_method)
+            && let Some(card) = message.node.member("result")
+        {
+            let server = &self.server;
+            server.hear_card_again(&mut pass, card.raw.as_bytes())?;
+        }
         let lists_tools = asking.method == Some(TOOLS_LIST);
         if !lists_tools || matches!(message.kind, Kind::Error { .. }) {
             return pass.close().map(|()| answered);
