@@ -86,6 +86,10 @@ impl Bench<'_> {
         if !is_judged(rule.class, self.direction) && rule.class == Class::Secret {
             return self.recorded(rule);
         }
+        // A package is full of comments that read like orders, and no model reads it packed.
+        if rule.class == Class::Injection && sighting.is_packed() {
+            return self.recorded(rule);
+        }
         if sighting.is_published() {
             return self.example_action(rule, kind);
         }
@@ -111,8 +115,8 @@ impl Bench<'_> {
         Some(action)
     }
 
-    /// What to make of a credential that comes in: who is sent it may have it, and what goes out is judged
-    /// again.
+    /// What to make of what is worth a record and no more, as a credential that comes in: who is sent it
+    /// may have it, and what goes out is judged again.
     fn recorded(&self, rule: &Rule) -> Option<Action> {
         let action = self.engine.policy().action(rule.class, rule.severity);
         action.map(|_| Action::Warn)

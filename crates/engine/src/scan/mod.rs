@@ -36,6 +36,7 @@ use crate::finding::{Class, Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
 use crate::media::{self, Seen};
 use crate::rules::{RULES, Rule};
+use crate::views::is_compression;
 use window::Window;
 
 /// All built-in rules; cheap to clone. Making one costs nothing: a rule's regexes are compiled when
@@ -78,6 +79,11 @@ impl Sighting {
     /// Says that its passage begins at `start` or before.
     fn hold_from(&mut self, start: u64) {
         self.before = self.before.max(self.offset.saturating_sub(start));
+    }
+
+    /// Whether it is in an archive or in compressed data within content.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.via.iter().any(|step| is_compression(step))
     }
 
     /// Whether the value is one that documentation prints, or that says so.

@@ -42,6 +42,11 @@ pub(super) enum Format {
 /// What [`Format::name`] gives.
 pub(super) const NAMES: [&str; 7] = ["gzip", "zlib", "deflate", "zstd", "bzip2", "xz", "zip"];
 
+/// Whether a decoding is one of these.
+pub(crate) fn is_compression(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 impl Format {
     fn name(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ mod spelt;
 mod wide;
 
 pub(crate) use clue::{Clue, ClueKind};
+pub(crate) use compressed::is_compression;
 pub use plain::folded_name;
 pub(crate) use respell::swap_case;
 pub(crate) use runs::{is_encoding_byte, token_runs};
