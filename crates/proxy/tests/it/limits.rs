@@ -469,6 +469,26 @@ const PARTS: &[Part] = &[
             ),
             (
                 LIMITS,
+                "MCP_RESUME_WAIT",
+                "the stream is taken up again, of `mcp connect`",
+            ),
+            (
+                LIMITS,
+                "MCP_RESUME_WAIT_MAX",
+                "the stream is taken up again all the same",
+            ),
+            (
+                LIMITS,
+                "MCP_RESUMES_MAX",
+                "what waits for an answer on it is refused as `upstream`",
+            ),
+            (
+                "proxy/src/mcp/socket.rs",
+                "NOTES_MAX",
+                "further pings are answered by none",
+            ),
+            (
+                LIMITS,
                 "MCP_ANSWERED_MAX",
                 "an older answer that comes again is refused as `unsolicited`",
             ),
