@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Detectors, Hit, is_whole_by_itself};
 use crate::detect::check::{self, Check, Outcome};
 use crate::rules::{PATTERNS, RULES};
-use crate::views::is_encoding_byte;
+use crate::views::{is_encoding_byte, is_parted};
 
 /// A shorter beginning is met by chance at the end of a word.
 const STEM_MIN: usize = 4;
@@ -21,6 +21,13 @@ const WORD_MIN: usize = 3;
 /// After so many symbols of an encoding in a row, four more that are a credential's beginning are
 /// chance: once in some ten million.
 const RUN_BYTES: usize = 64;
+
+/// So many that are one are none: once in some hundred million million.
+const SURE_STEM_MIN: usize = 8;
+
+/// A beginning of so few symbols is met by chance in encoded random data even where a sign parts it from what is
+/// before it.
+const FAINT_STEM_MAX: usize = 3;
 
 /// Prose has more white space than this among as many bytes.
 const RUN_BREAKS_MAX: usize = 5;
@@ -39,13 +46,24 @@ impl Detectors {
             return;
         }
         let is_glued = window.start > 0 && is_word(view[window.start - 1]);
+        let known = hits.len();
         if is_glued && self.search_part(number, view, window.clone(), hits) {
-            return;
+            // What could begin so by chance must be proved.
+            let is_sure = !is_chance(number, view, window.start)
+                || hits[known..]
+                    .iter()
+                    .all(|hit| is_proved(number, &view[hit.range.clone()]));
+            if is_sure {
+                return;
+            }
+            hits.truncate(known);
         }
-        if let Some(whole) = whole(number, view, window.start)
-            && (is_apart(view, &whole) || is_proved(number, &view[whole.clone()]))
-        {
-            self.search_part(number, view, whole, hits);
+        if let Some(whole) = whole(number, view, window.start) {
+            let is_proved = is_proved(number, &view[whole.clone()]);
+            let is_sure = is_apart(view, &whole) && !is_chance(number, view, window.start);
+            if is_proved || is_sure {
+                self.search_part(number, view, whole, hits);
+            }
         }
     }
 
@@ -66,6 +84,12 @@ impl Detectors {
     }
 }
 
+/// Whether a credential begins at a place whose rest may stand apart.
+pub(super) fn is_begun(number: u16, view: &[u8], at: usize) -> bool {
+    let is_apart = at == 0 || !is_word(view[at - 1]);
+    is_whole_by_itself(number) && is_apart && is_parted(view, at)
+}
+
 /// Whether the beginning of a credential at a place is no end of a word or chance.
 fn is_telling(number: u16, view: &[u8], at: usize) -> bool {
     let stem = PATTERNS[usize::from(number)].stem;
@@ -73,9 +97,7 @@ fn is_telling(number: u16, view: &[u8], at: usize) -> bool {
     let is_sign = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
     let before = &view[at.saturating_sub(RUN_BYTES)..at];
     let is_long = text.len() >= LONG_STEM_MIN;
-    !is_in_run(before)
-        && !ends_word(before, text)
-        && (is_long || text.len() >= STEM_MIN && text.iter().any(is_sign))
+    !ends_word(before, text) && (is_long || text.len() >= STEM_MIN && text.iter().any(is_sign))
 }
 
 /// Whether so many bytes are symbols of an encoding, which may have been cut into lines or have its plus
@@ -137,8 +159,23 @@ fn is_word(byte: u8) -> bool {
 
 /// Whether a beginning of few bytes stands in a run of symbols of an encoding, where it is chance.
 pub(super) fn is_chance(number: u16, view: &[u8], at: usize) -> bool {
-    PATTERNS[usize::from(number)].stem <= STEM_MIN
+    PATTERNS[usize::from(number)].stem < SURE_STEM_MIN
         && is_in_run(&view[at.saturating_sub(RUN_BYTES)..at])
+}
+
+/// Whether a beginning of very few bytes stands in what looks like encoded random data.
+pub(super) fn is_faint(number: u16, view: &[u8], at: usize) -> bool {
+    /// Of sixty-four random symbols some twenty-six are capitals, as many small letters, and ten digits.
+    const LETTERS_MIN: usize = 10;
+    const DIGITS_MIN: usize = 2;
+    let before = &view[at.saturating_sub(RUN_BYTES)..at];
+    let count = |is: fn(&u8) -> bool| before.iter().filter(|byte| is(byte)).count();
+    is_whole_by_itself(number)
+        && PATTERNS[usize::from(number)].stem <= FAINT_STEM_MAX
+        && is_in_run(before)
+        && count(u8::is_ascii_uppercase) >= LETTERS_MIN
+        && count(u8::is_ascii_lowercase) >= LETTERS_MIN
+        && count(u8::is_ascii_digit) >= DIGITS_MIN
 }
 
 impl Check {
@@ -155,6 +192,7 @@ impl Check {
             | Self::Entropy(_)
             | Self::Mixed
             | Self::Filled
+            | Self::Userinfo
             | Self::Setting
             | Self::Jwt
             | Self::Pem

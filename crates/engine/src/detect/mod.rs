@@ -5,6 +5,7 @@ mod check;
 mod gate;
 mod glued;
 mod shape;
+mod userinfo;
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -84,9 +85,15 @@ impl Detectors {
             budget.spend(window_bytes / REGEX_SHARE)?;
             for window in &windows {
                 let known = hits.len();
+                if glued::is_faint(woken.number, bytes, window.start) {
+                    continue;
+                }
                 self.search(woken.number, bytes, window.clone(), hits);
                 if hits.len() == known {
                     self.search_glued(woken.number, bytes, window.clone(), hits);
+                }
+                if hits.len() == known && glued::is_begun(woken.number, bytes, window.start) {
+                    leave(clues, ClueKind::Joined, window.clone());
                 }
                 if hits.len() == known
                     && self.is_swapped(woken.number, &bytes[window.clone()])
@@ -119,7 +126,12 @@ impl Detectors {
                 false => None,
             };
             let value = value.start..item.unwrap_or(value.end);
-            let severity = severity(rule, &view[value.clone()]);
+            let severity = severity(rule, &view[value.clone()]).map(|severity| {
+                match rule.checks.contains(&Check::Userinfo) {
+                    true => userinfo::severity(severity, view, &whole, &value),
+                    false => severity,
+                }
+            });
             if let Some(severity) = severity.filter(|_| !is_passing(rule, view, &whole)) {
                 let is_mention = rule.class == Class::Injection
                     && severity >= Severity::High
@@ -191,7 +203,10 @@ fn leave(clues: &mut Vec<Clue>, kind: ClueKind, range: Range<usize>) {
         last.kind == kind
             && (last.range.start..last.range.start + CLUES_APART).contains(&range.start)
     };
-    let is_apart = matches!(kind, ClueKind::Packed | ClueKind::Uuencode);
+    let is_apart = matches!(
+        kind,
+        ClueKind::Packed | ClueKind::Uuencode | ClueKind::Joined
+    );
     if is_apart || !clues.last().is_some_and(is_shown) {
         clues.push(Clue { kind, range });
     }

@@ -23,6 +23,10 @@ pub(crate) enum ClueKind {
     Utf7,
     /// Compressed data whose mark is text.
     Packed,
+    /// A credential that goes on after a gap.
+    Joined,
+    /// The first lines of a dump in hexadecimal.
+    Dump,
 }
 
 impl ClueKind {
@@ -30,7 +34,13 @@ impl ClueKind {
     pub(super) fn is_spelling(self) -> bool {
         match self {
             Self::Rot13 | Self::Rot47 | Self::Reversed | Self::Swapped | Self::Respelt => true,
-            Self::Quoted | Self::Uuencode | Self::Punycode | Self::Utf7 | Self::Packed => false,
+            Self::Quoted
+            | Self::Uuencode
+            | Self::Punycode
+            | Self::Utf7
+            | Self::Packed
+            | Self::Joined
+            | Self::Dump => false,
         }
     }
 
@@ -45,8 +55,13 @@ impl ClueKind {
                 .iter()
                 .filter(|literal| met(literal))
                 .any(|literal| !is_word(view.get(at + literal.len()))),
-            Self::Rot47 | Self::Utf7 | Self::Packed => literals.iter().any(met),
-            Self::Swapped | Self::Respelt | Self::Quoted | Self::Uuencode | Self::Punycode => true,
+            Self::Rot47 | Self::Utf7 | Self::Packed | Self::Dump => literals.iter().any(met),
+            Self::Swapped
+            | Self::Respelt
+            | Self::Quoted
+            | Self::Uuencode
+            | Self::Punycode
+            | Self::Joined => true,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use lzma_rust2::XzReader;
+use lzma_rust2::{LzmaReader, XzReader};
 use ruzstd::decoding::StreamingDecoder;
 
 use super::branch::{Decoded, Places, has_text};
@@ -37,6 +37,8 @@ pub(super) enum Format {
     Xz,
     /// A deflated member of a ZIP archive.
     Zip,
+    /// One that is packed with LZMA.
+    ZipLzma,
 }
 
 /// What [`Format::name`] gives.
@@ -56,7 +58,7 @@ impl Format {
             Self::Zstd => "zstd",
             Self::Bzip2 => "bzip2",
             Self::Xz => "xz",
-            Self::Zip => "zip",
+            Self::Zip | Self::ZipLzma => "zip",
         }
     }
 
@@ -64,7 +66,7 @@ impl Format {
     pub(super) fn attempt_bytes(self) -> usize {
         match self {
             Self::Gzip | Self::Zlib | Self::Deflate | Self::Zip => ATTEMPT_BYTES,
-            Self::Zstd | Self::Bzip2 | Self::Xz => LARGE_ATTEMPT_BYTES,
+            Self::Zstd | Self::Bzip2 | Self::Xz | Self::ZipLzma => LARGE_ATTEMPT_BYTES,
         }
     }
 }
@@ -95,6 +97,7 @@ pub(super) fn marked(bytes: &[u8]) -> Option<Format> {
             ..,
         ] => Some(Format::Bzip2),
         [b'P', b'K', 3, 4, _, _, _, _, 8, 0, ..] => Some(Format::Zip),
+        [b'P', b'K', 3, 4, _, _, _, _, 14, 0, ..] => Some(Format::ZipLzma),
         _ => None,
     }
 }
@@ -251,9 +254,58 @@ pub(super) fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// How many bytes of a mark come before the part of it that is a clue: of bzip2's, `BZh9`.
-pub(super) fn marked_before(clue: &[u8]) -> usize {
-    if clue.starts_with(b"1AY&SY") { 4 } else { 0 }
+/// The compressed data that a text in content tells of: a mark, a PNG's chunk of text, a stream in a PDF.
+pub(super) fn at_clue(bytes: &[u8], at: usize) -> Option<(usize, Format)> {
+    let clue = &bytes[at..];
+    let zlib = match clue {
+        [b'z', b'T', b'X', b't', text @ ..] => in_ztxt(text),
+        [b'i', b'T', b'X', b't', text @ ..] => in_itxt(text),
+        _ if clue.starts_with(b"FlateDecode") => in_stream(clue),
+        // Of bzip2's mark the first bytes are `BZh9`.
+        _ => {
+            let at = at.checked_sub(if clue.starts_with(b"1AY&SY") { 4 } else { 0 })?;
+            return marked(&bytes[at..]).map(|format| (at, format));
+        }
+    };
+    let data = bytes.len() - zlib?.len();
+    Some((data, Format::Zlib))
+}
+
+/// A keyword, and the method, of which there is one (PNG, third edition, section 11.3.3.3).
+fn in_ztxt(text: &[u8]) -> Option<&[u8]> {
+    let (_, text) = after_zero(text)?;
+    text.strip_prefix(&[0])
+}
+
+/// A keyword, a flag that says that it is compressed, the method, a language and the keyword in it (PNG, third
+/// edition, section 11.3.3.4).
+fn in_itxt(text: &[u8]) -> Option<&[u8]> {
+    let (_, text) = after_zero(text)?;
+    let (_, text) = after_zero(text.strip_prefix(&[1, 0])?)?;
+    after_zero(text).map(|(_, text)| text)
+}
+
+/// A keyword of a PNG's text is no longer.
+const KEYWORD_BYTES_MAX: usize = 80;
+
+fn after_zero(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let zero = text
+        .iter()
+        .take(KEYWORD_BYTES_MAX)
+        .position(|byte| *byte == 0)?;
+    Some((&text[..zero], &text[zero + 1..]))
+}
+
+/// The rest of a stream's dictionary is no longer.
+const DICTIONARY_BYTES_MAX: usize = 512;
+
+/// What follows the word `stream` and a line's end (ISO 32000-1, section 7.3.8.1).
+fn in_stream(clue: &[u8]) -> Option<&[u8]> {
+    let dictionary = &clue[..clue.len().min(DICTIONARY_BYTES_MAX)];
+    let word = memchr::memmem::find(dictionary, b"stream")?;
+    let data = &clue[word + b"stream".len()..];
+    let data = data.strip_prefix(b"\r").unwrap_or(data);
+    data.strip_prefix(b"\n")
 }
 
 /// What the data that begins at a place decompresses to, as far as it is whole.
@@ -279,14 +331,13 @@ pub(super) fn decode(
         }
         Format::Zstd => zstd(data, bytes_max, &mut out)?,
         Format::Zip => {
-            let field = |at: usize| {
-                data.get(at..at + 2)
-                    .map(|len| usize::from(u16::from_le_bytes([len[0], len[1]])))
-            };
-            if let (Some(name), Some(extra)) = (field(26), field(28))
-                && let Some(content) = data.get(30 + name + extra..)
-            {
+            if let Some(content) = member(data) {
                 fill(DeflateDecoder::new(content), bytes_max, &mut out)?;
+            }
+        }
+        Format::ZipLzma => {
+            if let Some(reader) = member(data).and_then(|content| lzma(content, data)) {
+                fill(reader, bytes_max, &mut out)?;
             }
         }
     }
@@ -297,6 +348,34 @@ pub(super) fn decode(
         places: Places::Whole(at..bytes.len()),
         clipped: false,
     }))
+}
+
+/// The content of a ZIP archive's member, after its header (APPNOTE, section 4.3.7).
+fn member(data: &[u8]) -> Option<&[u8]> {
+    let field = |at: usize| {
+        data.get(at..at + 2)
+            .map(|len| usize::from(u16::from_le_bytes([len[0], len[1]])))
+    };
+    data.get(30 + field(26)? + field(28)?..)
+}
+
+/// A reader of a member packed with LZMA: a version, the length of the properties, these, and data that is read to
+/// the size that the header names, or to its mark (APPNOTE, section 5.8.8).
+fn lzma<'a>(content: &'a [u8], header: &[u8]) -> Option<LzmaReader<&'a [u8]>> {
+    let [_, _, 5, 0, properties, a, b, c, d, packed @ ..] = content else {
+        return None;
+    };
+    let dictionary = u32::from_le_bytes([*a, *b, *c, *d]);
+    let size = u32::from_le_bytes(*header.get(22..)?.first_chunk()?);
+    let size = if matches!(size, 0 | u32::MAX) {
+        u64::MAX
+    } else {
+        u64::from(size)
+    };
+    let is_bounded = dictionary / 1024 <= XZ_MEMORY_MAX_KIB;
+    let reader = is_bounded
+        .then(|| LzmaReader::new_with_props(packed, size, *properties, dictionary, None))?;
+    reader.ok()
 }
 
 /// Reads to the end, or to where the data is corrupt or cut off.

@@ -7,7 +7,8 @@ use super::branch::Decoded;
 use super::sample::{Look, samples};
 use super::{Branches, Clue, ClueKind};
 use super::{
-    alphabet, base85, compressed, hidden, mail, markup, numbers, radix, respell, spelt, wide,
+    alphabet, base85, compressed, dump, hidden, joined, mail, markup, numbers, radix, respell,
+    spelt, wide,
 };
 use crate::scan::BudgetSpent;
 
@@ -137,9 +138,15 @@ fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
         ClueKind::Utf7 if bytes[at..].starts_with(b"+A") => mail::utf7(bytes, around, clipped),
         ClueKind::Utf7 => None,
         ClueKind::Packed => {
-            let at = at.saturating_sub(compressed::marked_before(&bytes[at..]));
-            let format = compressed::marked(&bytes[at..]);
-            return format.map_or(Ok(()), |format| unpack(branches, at, format));
+            let packed = compressed::at_clue(bytes, at);
+            return packed.map_or(Ok(()), |(at, format)| unpack(branches, at, format));
+        }
+        ClueKind::Joined => joined::decode(bytes, at),
+        ClueKind::Dump => {
+            for decoded in dump::decode(bytes, at, clipped) {
+                branches.add(decoded)?;
+            }
+            None
         }
     };
     decoded.map_or(Ok(()), |decoded| branches.add(decoded))

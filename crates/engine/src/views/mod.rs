@@ -6,8 +6,10 @@ mod branch;
 mod clue;
 mod compressed;
 mod decoder;
+mod dump;
 mod escape;
 mod hidden;
+mod joined;
 mod mail;
 mod markup;
 mod numbers;
@@ -21,6 +23,7 @@ mod wide;
 
 pub(crate) use clue::{Clue, ClueKind};
 pub(crate) use compressed::is_compression;
+pub(crate) use joined::is_parted;
 pub use plain::folded_name;
 pub(crate) use respell::swap_case;
 pub(crate) use runs::{is_encoding_byte, token_runs};

@@ -93,6 +93,8 @@ encodings! {
     "Hexadecimal with colons" "hex" Bytes Ascii |b| join(b, ":", |b| format!("{b:02x}"));
     "Hexadecimal with spaces" "hex" Bytes Ascii |b| join(b, " ", |b| format!("{b:02X}"));
     "Hexadecimal of C" "hex" Bytes Ascii |b| join(b, ", ", |b| format!("0x{b:02x}"));
+    "Hexadecimal dump of xxd" "dump" Bytes Ascii |b| dump(b, xxd_line);
+    "Hexadecimal dump of hexdump" "dump" Bytes Ascii |b| dump(b, hexdump_line);
     "Decimal list" "decimal" Ascii Ascii |b| wrap(b"[", &join(b, ", ", |b| format!("{b}")), b"]");
     "Decimal list without spaces" "decimal" Ascii Ascii |b| join(b, ",", |b| format!("{b}"));
     "Octal list" "octal" Ascii Ascii |b| join(b, " ", |b| format!("{b:03o}"));
@@ -177,23 +179,87 @@ pub(crate) static OF_WORDS: &[Encoding] = &[
 ];
 
 /// Of tokens alone: of phrases the rules know any case.
-pub(crate) static OF_TOKENS: &[Encoding] = &[Encoding {
-    title: "Swapped case",
-    via: "swapped-case",
-    takes: Content::Clear,
-    makes: Content::Ascii,
-    encode: |b| {
-        b.iter()
-            .map(|b| {
-                if b.is_ascii_alphabetic() {
-                    b ^ 0x20
-                } else {
-                    *b
-                }
-            })
-            .collect()
+pub(crate) static OF_TOKENS: &[Encoding] = &[
+    Encoding {
+        title: "Swapped case",
+        via: "swapped-case",
+        takes: Content::Clear,
+        makes: Content::Ascii,
+        encode: |b| {
+            b.iter()
+                .map(|b| {
+                    if b.is_ascii_alphabetic() {
+                        b ^ 0x20
+                    } else {
+                        *b
+                    }
+                })
+                .collect()
+        },
     },
-}];
+    Encoding {
+        title: "Lines of any width",
+        via: "joined",
+        takes: Content::Clear,
+        makes: Content::Ascii,
+        encode: |b| between(b, 11, b"\n"),
+    },
+    Encoding {
+        title: "Cells of a table",
+        via: "joined",
+        takes: Content::Clear,
+        makes: Content::Ascii,
+        encode: |b| between(b, 13, b" | "),
+    },
+    Encoding {
+        title: "Strings that a program joins",
+        via: "joined",
+        takes: Content::Clear,
+        makes: Content::Ascii,
+        encode: |b| wrap(b"\"", &between(b, 9, b"\" + \""), b"\""),
+    },
+];
+
+/// Parts of files, of bytes that are a credential.
+pub(crate) static OF_FILES: &[Encoding] = &[
+    Encoding {
+        title: "Compressed text of a PNG",
+        via: "zlib",
+        takes: Content::Bytes,
+        makes: Content::Bytes,
+        encode: |b| wrap(b"\0\0\0\x20zTXtComment\0\0", &zlib(b), b"\0\0\0\0"),
+    },
+    Encoding {
+        title: "International text of a PNG",
+        via: "zlib",
+        takes: Content::Bytes,
+        makes: Content::Bytes,
+        encode: |b| {
+            wrap(
+                b"\0\0\0\x20iTXtComment\0\x01\0en\0\0",
+                &zlib(b),
+                b"\0\0\0\0",
+            )
+        },
+    },
+    Encoding {
+        title: "Stream of a PDF",
+        via: "zlib",
+        takes: Content::Bytes,
+        makes: Content::Bytes,
+        encode: |b| {
+            let head = b"4 0 obj\n<< /Length 48 /Filter /FlateDecode >>\nstream\r\n";
+            wrap(head, &zlib(b), b"\nendstream\nendobj\n")
+        },
+    },
+    Encoding {
+        title: "ZIP with LZMA",
+        via: "zip",
+        takes: Content::Bytes,
+        makes: Content::Bytes,
+        encode: zip_lzma,
+    },
+];
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the encoding takes text")
@@ -389,6 +455,73 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
     out.extend([5, 0, 0, 0]);
     out.extend_from_slice(b"a.txt");
     wrap(&out, &content, b"")
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    read(flate2::read::ZlibEncoder::new(bytes, Compression::best()))
+}
+
+/// The same as [`zip`], of the method 14.
+fn zip_lzma(bytes: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::LzmaOptions::with_preset(6);
+    let size = Some(bytes.len() as u64);
+    let writer = lzma_rust2::LzmaWriter::new_use_header(Vec::new(), &options, size);
+    let mut writer = writer.expect("a preset");
+    writer.write_all(bytes).expect("memory takes all");
+    let content = writer.finish().expect("memory takes all");
+    // Of the header of an LZMA file, archives have the first five bytes.
+    let (properties, packed) = (&content[..5], &content[13..]);
+    let mut out = b"PK\x03\x04\x3f\0\0\0\x0e\0\0\0\0\0\0\0\0\0".to_vec();
+    out.extend((packed.len() as u32 + 9).to_le_bytes());
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out.extend([5, 0, 0, 0]);
+    out.extend_from_slice(b"a.txt");
+    out.extend([9, 20, 5, 0]);
+    out.extend_from_slice(properties);
+    wrap(&out, packed, b"")
+}
+
+/// A line of a dump, from its offset on.
+type DumpLine = fn(usize, &[u8]) -> String;
+
+fn dump(bytes: &[u8], line: DumpLine) -> Vec<u8> {
+    let lines = bytes.chunks(16).enumerate();
+    lines
+        .map(|(index, bytes)| line(index * 16, bytes))
+        .collect::<String>()
+        .into()
+}
+
+fn xxd_line(offset: usize, bytes: &[u8]) -> String {
+    let groups: Vec<String> = bytes.chunks(2).map(|pair| HEXLOWER.encode(pair)).collect();
+    format!("{offset:08x}: {:<39}  {}\n", groups.join(" "), seen(bytes))
+}
+
+fn hexdump_line(offset: usize, bytes: &[u8]) -> String {
+    let halves: Vec<String> = bytes
+        .chunks(8)
+        .map(|half| {
+            let pairs: Vec<String> = half.iter().map(|byte| format!("{byte:02x}")).collect();
+            pairs.join(" ")
+        })
+        .collect();
+    format!(
+        "{offset:08x}  {:<48}  |{}|\n",
+        halves.join("  "),
+        seen(bytes)
+    )
+}
+
+/// Bytes as a dump shows them beside their digits.
+fn seen(bytes: &[u8]) -> String {
+    let shown = |byte: &u8| {
+        if (b' '..=b'~').contains(byte) {
+            char::from(*byte)
+        } else {
+            '.'
+        }
+    };
+    bytes.iter().map(shown).collect()
 }
 
 /// How content looks in a document: as it is, or its bytes.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::encoding::{Content, ENCODINGS, Encoding, OF_TOKENS, OF_WORDS, shown};
+use crate::encoding::{Content, ENCODINGS, Encoding, OF_FILES, OF_TOKENS, OF_WORDS, shown};
 
 static PROBE: LazyLock<Probe> = LazyLock::new(Probe::default);
 
@@ -106,8 +106,12 @@ fn cases() -> impl Iterator<Item = (Option<&'static str>, String, &'static Encod
     let tokens = OF_TOKENS
         .iter()
         .map(move |encoding| ((Some(rule), whole(text)), encoding));
+    let files = OF_FILES
+        .iter()
+        .flat_map(|encoding| credentials().map(move |c| (c, encoding)));
     all.chain(words)
         .chain(tokens)
+        .chain(files)
         .map(|((rule, text), encoding)| (rule, text, encoding))
 }
 
@@ -165,6 +169,7 @@ fn alike(encoding: &'static Encoding) -> &'static [&'static str] {
 fn each_decoder_is_needed() {
     let mut stood_in = Vec::new();
     let all = ENCODINGS.iter().chain(OF_TOKENS).chain(OF_WORDS);
+    let all = all.chain(OF_FILES);
     // The model of weak signals reads past any spaces.
     for encoding in all.filter(|encoding| encoding.title != "Exotic spaces") {
         let without = Probe::without(alike(encoding));
@@ -313,12 +318,15 @@ Each line shows one made-up credential so encoded; a test reads every line back.
 const FOOT: &str = "
 The last three show how attackers may respell the words of a prompt injection. ROT13, ROT47, reversal, swapped case
 and other spellings of words are looked for where well-known beginnings of credentials, or words that such attacks
-need, are met so spelled: of other content they would cost too much.
+need, are met so spelled: of other content they would cost too much. A token is put together over lines, cells and
+strings where its first piece shows how such a token begins (`'sk_live_' + '...'`); strings of a list only where `join`,
+`implode` or `concat` is near. A stream of a PDF is read as its bytes are: text that is set letter by letter is not put together.
 
 Content codings of HTTP (`gzip`, `deflate`, `br`, `zstd`) are undone before any of these. A space may also be a plus
 in URLs, query items and forms, and the labels of a host name are also read as one.
 
-*Not covered*: Base85 of compressed data, compressed data at an odd offset within Base64, more than the first 64 KiB of compressed data
+*Not covered*: a token cut within the letters that tell its kind (`'gh' + 'p_...'`), the name and the comment in the header of a
+gzip body that HTTP declares, a credential followed by more letters of its own kind where no checksum tells its end, Base85 of compressed data, compressed data at an odd offset within Base64, more than the first 64 KiB of compressed data
 that HTTP does not declare, Brotli that HTTP does not declare, quoted-printable whose only sign is a wrapped line,
 UTF-7 of other scripts, UTF-16 of other scripts without a mark and without spaces, base36 to base62 of more than 256
 symbols, separated groups of lower-case hexadecimal longer than two digits, ciphers with a key, text in images.
@@ -329,6 +337,7 @@ fn table() -> String {
     let (_, text) = CREDENTIALS[0];
     let rows = ENCODINGS
         .iter()
+        .chain(OF_FILES)
         .chain(OF_TOKENS)
         .map(|row| (row, whole(text)));
     let rows = rows.chain(OF_WORDS.iter().map(|row| (row, INSTRUCTIONS[0].to_owned())));

@@ -20,6 +20,8 @@ pub(crate) enum Check {
     Mixed,
     /// Not a word of a template: `your-key-here`, `<token>`, `${TOKEN}`, `process.env.TOKEN`.
     Filled,
+    /// A URL's password: how bad it is, its name and host tell (RFC 3986, section 3.2.1).
+    Userinfo,
     /// Not a template, and as hard to guess as a generated secret: not a word, an identifier, a
     /// path, a UUID or a number.
     Setting,
@@ -81,6 +83,7 @@ impl Check {
         match self {
             Self::Entropy(least) => surely(random::entropy(value) >= least),
             Self::Mixed => surely(random::is_mixed(value)),
+            Self::Userinfo => Outcome::Pass,
             Self::Filled => surely(!random::is_template(value)),
             Self::Setting => surely(random::is_setting(value)),
             Self::Jwt => structure::jwt(value),
