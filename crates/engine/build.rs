@@ -10,6 +10,8 @@ mod fold;
 mod gate;
 #[path = "src/injection/letter.rs"]
 mod letter;
+#[path = "src/views/misspelt.rs"]
+mod misspelt;
 #[path = "src/injection/opening.rs"]
 mod opening;
 #[path = "build/reach.rs"]

@@ -17,7 +17,9 @@ mod trust;
 mod workspace;
 
 pub use carboy_sandbox::{DNS_PORT, Exit, GATE_PORT, Layer, Loss, Sockets};
-pub use carboy_sandbox::{ends_with_parent, forget_start, init_if_requested, original_destination};
+pub use carboy_sandbox::{
+    ends_with_parent, forget_start, init_if_requested, keep_in_memory, original_destination,
+};
 pub use carboy_sandbox::{terminal_is_drawn_on, terminal_is_raw};
 pub use environment::{CA_BUNDLE, PROXY_URL, Variable, environment, plain_environment};
 pub use error::Error;

@@ -85,7 +85,10 @@ pub(crate) fn gate(parts: Parts<'_>) -> Result<Arc<Gate>> {
 pub(crate) fn engine(policy: Policy, known: Known) -> Result<Arc<Engine>> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| anyhow!("the system has no randomness: {error}"))?;
-    Ok(Arc::new(Engine::knowing(policy, key, known)))
+    let engine = Engine::knowing(policy, key, known);
+    // As far as the limit on locked memory allows: `docs/secrets.md` says what is left where it is low.
+    let _ = carboy_bottle::keep_in_memory(&engine.secret_memory());
+    Ok(Arc::new(engine))
 }
 
 /// The policy, with the proxy of the command line.

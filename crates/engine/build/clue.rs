@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::misspelt;
 use crate::source::RuleSource;
 
 #[derive(Deserialize)]
@@ -15,9 +16,14 @@ pub(crate) struct Clues {
     words: Vec<String>,
     vowels: Vec<String>,
     other_words: Vec<String>,
+    whole_heads: Vec<String>,
+    run_together: Vec<String>,
     lexicon: Vec<String>,
     marks: BTreeMap<String, Vec<String>>,
 }
+
+/// Fewer letters before markup are met at every turn.
+const CUT_BYTES_MIN: usize = 3;
 
 /// So much of a rule's literal is enough to wake a view; more would make the gate larger.
 const PREFIX_BYTES: usize = 5;
@@ -33,6 +39,7 @@ impl Clues {
     pub(crate) fn patterns(&self) -> Vec<RuleSource> {
         let spell = |spell: fn(&str) -> String| self.spelled().map(|text| spell(&text)).collect();
         let respelt = self.words.iter().flat_map(|word| leet(word));
+        let respelt = respelt.chain(self.words.iter().flat_map(|word| self.misspelt(word)));
         let respelt = respelt.chain(self.vowels.iter().flat_map(|word| self.other_vowels(word)));
         let kinds = [
             (
@@ -45,6 +52,8 @@ impl Clues {
             ),
             ("reversed", spell(|text| head(text).chars().rev().collect())),
             ("respelt", respelt.collect()),
+            ("marked", self.cut()),
+            ("run-together", self.run_together.clone()),
         ];
         let kinds = kinds.map(|(kind, literals)| RuleSource::clue(kind, literals));
         let quoted: Vec<String> = (b' '..=b'~').map(|byte| format!("={byte:02X}=")).collect();
@@ -65,6 +74,27 @@ impl Clues {
     /// `LEXICON`.
     pub(crate) fn lexicon(&self) -> String {
         format!("static LEXICON: &[&str] = &{:?};\n", self.lexicon)
+    }
+
+    /// A word with one letter left out, written twice, or changed for the next; but not what other words hold.
+    fn misspelt(&self, word: &str) -> Vec<String> {
+        let mut all = misspelt::of(word);
+        // Of a word's beginning alone, a letter less at its ends is a part of it.
+        all.retain(|other| {
+            !word.contains(other) && !self.other_words.iter().any(|own| own.contains(other))
+        });
+        all
+    }
+
+    /// `MARKED`: the beginnings of words, as markup within them leaves them.
+    fn cut(&self) -> Vec<String> {
+        let heads = self.words.iter().flat_map(|word| {
+            let lens = CUT_BYTES_MIN..word.len();
+            lens.map(move |len| word[..len].to_owned())
+        });
+        let mut heads: Vec<String> = heads.filter(|head| !head.ends_with(' ')).collect();
+        heads.retain(|head| !self.whole_heads.contains(head));
+        heads.into_iter().map(|head| head + "<").collect()
     }
 
     /// A word with any other vowels.

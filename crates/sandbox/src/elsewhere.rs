@@ -44,6 +44,14 @@ pub fn forget_start() -> io::Result<()> {
     Ok(())
 }
 
+/// Says that it does nothing here.
+///
+/// # Errors
+/// Always.
+pub fn keep_in_memory(_secrets: &[std::ops::Range<usize>]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Does nothing here: there is no init process to become.
 pub fn init_if_requested() {}
 

@@ -20,7 +20,8 @@ use linux as platform;
 pub use confinement::{Confinement, DNS_PORT, Exit, GATE_PORT, Mount, Replaced};
 pub use error::{Error, Layer, Loss};
 pub use platform::{
-    Ended, Prepared, ends_with_parent, forget_start, init_if_requested, original_destination, spawn,
+    Ended, Prepared, ends_with_parent, forget_start, init_if_requested, keep_in_memory,
+    original_destination, spawn,
 };
 pub use platform::{terminal_attached, terminal_is_drawn_on, terminal_is_raw};
 pub use sockets::Sockets;

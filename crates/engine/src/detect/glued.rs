@@ -153,7 +153,7 @@ fn is_proved(number: u16, value: &[u8]) -> bool {
         && check::outcome(rule.checks, value) == Outcome::Pass
 }
 
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 

@@ -96,7 +96,7 @@ impl Detectors {
                     leave(clues, ClueKind::Joined, window.clone());
                 }
                 if hits.len() == known
-                    && self.is_swapped(woken.number, &bytes[window.clone()])
+                    && self.is_swapped(woken.number, bytes, window)
                     && !glued::is_chance(woken.number, bytes, window.start)
                 {
                     leave(clues, ClueKind::Swapped, window.clone());
@@ -158,15 +158,21 @@ impl Detectors {
 
     /// Whether a window begins with an anchored pattern's secret with the case of each letter
     /// swapped.
-    fn is_swapped(&self, pattern: u16, window: &[u8]) -> bool {
+    fn is_swapped(&self, pattern: u16, view: &[u8], window: &Range<usize>) -> bool {
         let (index, pattern) = (pattern, &PATTERNS[usize::from(pattern)]);
         let is_part = |byte: &u8| is_encoding_byte(*byte) || *byte == b'.';
-        let token = window.get(..SWAPPED_MIN);
-        pattern.is_anchored
+        let token = view[window.clone()].get(..SWAPPED_MIN);
+        // A name in a program has it in its middle: `SYSMEMINFO1_PERF`.
+        let is_apart = window.start == 0 || !glued::is_word(view[window.start - 1]);
+        is_apart
+            && pattern.is_anchored
             && RULES[pattern.rule].class == Class::Secret
             && token.is_some_and(|token| token.iter().all(is_part))
             && {
-                let swapped: Vec<u8> = window.iter().map(|byte| swap_case(*byte)).collect();
+                let swapped: Vec<u8> = view[window.clone()]
+                    .iter()
+                    .map(|byte| swap_case(*byte))
+                    .collect();
                 let input = Input::new(&swapped).anchored(Anchored::Yes);
                 self.regex(index).is_match(input)
             }

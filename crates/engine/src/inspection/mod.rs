@@ -219,6 +219,15 @@ impl Engine {
         self.scanner.known()
     }
 
+    /// The addresses, as numbers, of the memory in which the known values are kept while this engine lives: to be
+    /// kept out of swap space and of core dumps. None where nothing is known.
+    pub fn secret_memory(&self) -> Vec<std::ops::Range<usize>> {
+        self.known()
+            .memory()
+            .filter(|range| !range.is_empty())
+            .collect()
+    }
+
     /// Whether credentials of some rule belong at a host.
     pub(crate) fn is_provider(&self, host: &Host, port: u16) -> bool {
         self.homes.values().any(|home| match home {

@@ -95,6 +95,12 @@ enum Filter {
     Large(Box<[u64; 1 << (LARGE_BITS - 6)]>),
 }
 
+/// Where the elements of a slice are.
+pub(super) fn addresses<T>(elements: &[T]) -> Range<usize> {
+    let start = elements.as_ptr().addr();
+    start..start + size_of_val(elements)
+}
+
 impl Drop for Index {
     fn drop(&mut self) {
         for place in &mut self.places {
@@ -137,6 +143,12 @@ impl Index {
         index.fill(&places);
         places.iter_mut().for_each(|place| place.gram.zeroize());
         index
+    }
+
+    /// The addresses of what the spellings and their grams take up.
+    pub(super) fn memory(&self) -> impl Iterator<Item = Range<usize>> {
+        let texts = self.texts.iter().map(|text| addresses(&text.bytes));
+        texts.chain(std::iter::once(addresses(&self.places)))
     }
 
     /// Sorts the places by their hashes, by counting.

@@ -202,6 +202,12 @@ impl Values {
         self.values.is_empty()
     }
 
+    /// The addresses of what is kept of the values.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let folded = self.values.iter().map(|own| index::addresses(&own.folded));
+        folded.chain(self.index.iter().flat_map(Index::memory))
+    }
+
     /// The name under which a value is known.
     pub(crate) fn name(&self, part: Part) -> &str {
         self.values

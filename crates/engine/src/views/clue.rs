@@ -27,7 +27,30 @@ pub(crate) enum ClueKind {
     Joined,
     /// The first lines of a dump in hexadecimal.
     Dump,
+    /// A word that markup cuts.
+    Marked,
+    /// Words without spaces between them.
+    RunTogether,
 }
+
+/// Whether markup after so many bytes stands within a word: letters follow its last tag.
+fn is_within_word(text: &[u8], head: usize) -> bool {
+    let mut rest = text.get(head.saturating_sub(1)..).unwrap_or_default();
+    while let Some(tag) = rest.strip_prefix(b"<") {
+        let len = tag
+            .iter()
+            .take(TAG_BYTES_MAX)
+            .position(|byte| *byte == b'>');
+        let Some(len) = len else {
+            return false;
+        };
+        rest = &tag[len + 1..];
+    }
+    rest.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// A tag within a word is short.
+const TAG_BYTES_MAX: usize = 128;
 
 impl ClueKind {
     /// Whether a view is another spelling of all of another, of which one at a time is made.
@@ -40,7 +63,9 @@ impl ClueKind {
             | Self::Utf7
             | Self::Packed
             | Self::Joined
-            | Self::Dump => false,
+            | Self::Dump
+            | Self::Marked
+            | Self::RunTogether => false,
         }
     }
 
@@ -61,7 +86,11 @@ impl ClueKind {
             | Self::Quoted
             | Self::Uuencode
             | Self::Punycode
-            | Self::Joined => true,
+            | Self::Joined
+            | Self::RunTogether => true,
+            Self::Marked => literals
+                .iter()
+                .any(|literal| is_within_word(&view[at..], literal.len())),
         }
     }
 }

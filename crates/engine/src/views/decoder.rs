@@ -142,6 +142,8 @@ fn by_clue(branches: &mut Branches<'_, '_, '_>, clue: &Clue) -> Grown {
             return packed.map_or(Ok(()), |(at, format)| unpack(branches, at, format));
         }
         ClueKind::Joined => joined::decode(bytes, at),
+        ClueKind::Marked => markup::unmarked(bytes, around),
+        ClueKind::RunTogether => respell::parted(bytes, at),
         ClueKind::Dump => {
             for decoded in dump::decode(bytes, at, clipped) {
                 branches.add(decoded)?;

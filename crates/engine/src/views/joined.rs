@@ -176,7 +176,7 @@ mod tests {
             "key_0123456\n789abcd\nnothing more",
             "> key_012345\r\n> 6789abcd\n",
             "| key_01234 |\n| 56789abcd |\n",
-            "| key_01234 | 56789abcd | x |",
+            "| key_01234 | 56789abcd |",
         ] {
             let at = text.find("key_").expect("it is there");
             assert!(is_parted(text.as_bytes(), at), "{text}");

@@ -1,6 +1,8 @@
 //! The text of markup within archives, as of office documents, whose words and sentences are cut over
 //! many elements.
 
+use std::ops::Range;
+
 use super::branch::{Decoded, Output};
 
 /// Markup that is read. What a sentence is cut over is near its beginning or in the next window.
@@ -46,6 +48,33 @@ pub(super) fn text(bytes: &[u8], clipped: bool) -> Option<Decoded> {
     is_text.then(|| output.decoded("markup", bytes.len(), clipped))
 }
 
+/// A part of a text with what markup stands in it left out; a tag that would part words becomes a blank.
+pub(super) fn unmarked(bytes: &[u8], part: Range<usize>) -> Option<Decoded> {
+    let (mut output, mut at) = (Output::default(), part.start);
+    let part = &bytes[..part.end];
+    while let Some(open) = memchr::memchr(b'<', &part[at..]) {
+        let open = at + open;
+        output.copy(bytes, at..open);
+        let comment = part[open..]
+            .starts_with(b"<!--")
+            .then(|| memchr::memmem::find(&part[open..], b"-->"));
+        let close = match comment {
+            Some(end) => end.map(|end| end + 2),
+            None => memchr::memchr(b'>', &part[open..]),
+        };
+        let Some(close) = close else {
+            at = open;
+            break;
+        };
+        if let Some(blank) = stands_for(&part[open + 1..open + close]) {
+            output.push(blank, open);
+        }
+        at = open + close + 1;
+    }
+    output.copy(bytes, at..part.len());
+    Some(output.decoded("markup", part.len(), true))
+}
+
 /// What a reader sees where a tag is.
 fn stands_for(tag: &[u8]) -> Option<u8> {
     let is_end = tag.first() == Some(&b'/');
@@ -64,7 +93,19 @@ fn stands_for(tag: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{begins, text};
+    use super::{begins, text, unmarked};
+
+    #[test]
+    fn words_are_whole_without_markup() {
+        for (markup, expect) in [
+            ("Ig<wbr>nore th<b></b>is", "Ignore this"),
+            ("Ig<!-- a > b -->nore<br>this", "Ignore this"),
+            ("one</p>two <i", "one\ntwo <i"),
+        ] {
+            let decoded = unmarked(markup.as_bytes(), 0..markup.len()).expect("it has text");
+            assert_eq!(String::from_utf8_lossy(&decoded.bytes), expect);
+        }
+    }
 
     #[test]
     fn text_is_whole_over_its_elements() {

@@ -12,6 +12,7 @@ mod hidden;
 mod joined;
 mod mail;
 mod markup;
+mod misspelt;
 mod numbers;
 mod plain;
 mod radix;

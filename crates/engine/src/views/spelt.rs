@@ -29,7 +29,80 @@ pub(super) fn decode(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Deco
             }
         }
     }
-    (at, Vec::new())
+    words(bytes, at, clipped)
+}
+
+/// A word that is spelt has so many letters, and all words together as many as a row.
+const WORD_LETTERS_MIN: usize = 3;
+
+/// Blanks between spelt words, or a short word that is not spelt.
+const APART_BYTES_MAX: usize = 12;
+
+/// Reads words whose letters have the same mark after each, and which stand apart: `i-g-n-o-r-e a-l-l`.
+fn words(bytes: &[u8], at: usize, clipped: bool) -> (usize, Vec<Decoded>) {
+    let found = (at..at + 2).find_map(|first| {
+        let mark = *bytes.get(first + 1)?;
+        let is_mark = b"-._*~ ".contains(&mark);
+        (is_mark && word_len(bytes, first, mark) >= WORD_LETTERS_MIN).then_some((first, mark))
+    });
+    let Some((first, mark)) = found else {
+        return (at, Vec::new());
+    };
+    let start = (0..RUN_MAX.min(first) / 2)
+        .take_while(|back| is_spelt_at(bytes, first - 2 * (back + 1), mark))
+        .count();
+    let (mut output, mut from, mut letters) = (Output::default(), first - 2 * start, 0);
+    while from < bytes.len() && output.bytes().len() < RUN_MAX {
+        let len = word_len(bytes, from, mark);
+        if len < WORD_LETTERS_MIN {
+            break;
+        }
+        (0..len).for_each(|letter| output.push(bytes[from + 2 * letter], from + 2 * letter));
+        letters += len;
+        let end = from + 2 * len - 1;
+        let near = end..bytes.len().min(end + APART_BYTES_MAX);
+        let next = near
+            .clone()
+            .find(|next| *next > end && word_len(bytes, *next, mark) >= WORD_LETTERS_MIN);
+        let Some(next) = next.filter(|next| bytes[end..*next].iter().any(u8::is_ascii_whitespace))
+        else {
+            from = end;
+            break;
+        };
+        let is_blank = bytes[end..next].iter().all(u8::is_ascii_whitespace);
+        output.copy(bytes, if is_blank { next - 1..next } else { end..next });
+        from = next;
+    }
+    let is_row = letters >= LETTERS_MIN;
+    let end = from.min(bytes.len());
+    (
+        end.max(at),
+        Vec::from_iter(is_row.then(|| output.decoded("spelt", end, clipped))),
+    )
+}
+
+/// The letters of a spelt word that begins at a place.
+fn word_len(bytes: &[u8], first: usize, mark: u8) -> usize {
+    let begins = first == 0 || !bytes[first - 1].is_ascii_alphanumeric();
+    let spelt = (0..RUN_MAX)
+        .take_while(|letter| is_spelt_at(bytes, first + 2 * letter, mark))
+        .count();
+    let last = bytes
+        .get(first + 2 * spelt)
+        .is_some_and(u8::is_ascii_alphanumeric);
+    let next = bytes
+        .get(first + 2 * spelt + 1)
+        .is_some_and(u8::is_ascii_alphanumeric);
+    if begins && last && !next {
+        spelt + 1
+    } else {
+        0
+    }
+}
+
+/// Whether one letter stands at a place, and the mark after it.
+fn is_spelt_at(bytes: &[u8], at: usize, mark: u8) -> bool {
+    matches!(bytes.get(at..at + 2), Some([letter, own]) if letter.is_ascii_alphanumeric() && *own == mark)
 }
 
 /// The row in which a spelt byte is: to the last one's end.
@@ -92,9 +165,14 @@ mod tests {
                 assert!(is_read && end == text.len(), "{text} at {at}: {found:?}");
             }
         }
-        let words = "p-l-a-i-n w-o-r-d-s a-n-d m-o-r-e";
-        let (_, found) = decode(words.as_bytes(), 3, false);
-        assert_eq!(found[0].bytes, b"plain words and more");
+        for words in [
+            "p-l-a-i-n w-o-r-d-s a-n-d m-o-r-e",
+            "p l a i n  w o r d s  a n d  m o r e",
+            "p.l.a.i.n  w.o.r.d.s and m.o.r.e",
+        ] {
+            let (_, found) = decode(words.as_bytes(), 0, false);
+            assert_eq!(found[0].bytes, b"plain words and more", "{words}");
+        }
     }
 
     #[test]

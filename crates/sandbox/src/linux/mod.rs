@@ -17,7 +17,7 @@ mod seccomp;
 mod sys;
 
 pub use init::init_if_requested;
-pub use memory::forget_start;
+pub use memory::{forget_start, keep_in_memory};
 pub use parent::{Ended, Prepared, original_destination, spawn, terminal_attached};
 pub use relay::{terminal_is_drawn_on, terminal_is_raw};
 pub use sys::ends_with_parent;
