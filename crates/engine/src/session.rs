@@ -2,13 +2,14 @@
 
 mod originals;
 mod seen;
+mod trails;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::crossing::{Direction, Time};
+use crate::crossing::{Direction, SurfaceKind, Time};
 use crate::finding::Fingerprint;
 use crate::known::{Coverage, Piece, Values};
 use crate::policy::{Limits, Window};
@@ -16,6 +17,7 @@ use crate::rules::Rule;
 use crate::tool::Ledger;
 use originals::Originals;
 use seen::Seen;
+use trails::Trails;
 use zeroize::Zeroizing;
 
 /// Sites remembered at once. When there are more, the half least recently used is forgotten; the
@@ -61,6 +63,8 @@ struct State {
     given: Seen<RUNS_MAX>,
     /// What has crossed of known values.
     pieces: Coverage,
+    /// What crossed a few bytes at a time.
+    trails: Trails,
     placeholders: Placeholders,
     originals: Originals,
 }
@@ -267,6 +271,21 @@ impl Session {
     /// pieces before it enough of its value has gone.
     pub(crate) fn cover(&self, values: &Values, piece: Piece) -> Option<&'static Rule> {
         values.cover(&mut self.lock().pieces, piece)
+    }
+
+    /// Adds a few bytes to what went out at a place before, and returns all of that if it may say something. A place is
+    /// told by its site, kind and name.
+    pub(crate) fn follow(
+        &self,
+        place: (&str, SurfaceKind, &[u8]),
+        crumb: &[u8],
+        now: Time,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let again = place.1 == SurfaceKind::Host;
+        let place = self.hasher.hash_one(place);
+        let mut state = self.lock();
+        let trail = state.trails.add(place, crumb, again, now.elapsed)?;
+        Some(Zeroizing::new(trail.to_vec()))
     }
 
     /// What is remembered of calls, until the guard goes.

@@ -429,12 +429,11 @@ fn is_checked(words: &[String]) -> bool {
     Mnemonic::parse_in_normalized(Language::English, &words.join(" ")).is_ok()
 }
 
-/// Whether words may have been drawn by lot: not some over and over, as in test vectors and lists of names, nor a list
-/// in order. Of twelve drawn from 2048 three come again once in a million.
+/// Whether words may have been drawn by lot: not a few over and over, nor a list in order.
 fn is_drawn(words: &[String]) -> bool {
     let is_first = |index: &usize| !words[..*index].contains(&words[*index]);
     let distinct = (0..words.len()).filter(is_first).count();
-    distinct * 5 >= words.len() * 4 && !words.is_sorted()
+    distinct * 2 > words.len() && !words.is_sorted()
 }
 
 /// The word at a place or soon after it, as far as a phrase's word can reach.

@@ -20,6 +20,8 @@ const ENCODING_BYTES_MAX: usize = 128;
 const PATH_BYTES_MAX: usize = 4096;
 /// The longest name of a surface that a finding repeats. A longer one may be content.
 const NAME_BYTES_MAX: usize = 48;
+/// Segments of a path that are followed over crossings.
+const SEGMENTS_MAX: usize = 16;
 /// No credential that a rule describes is shorter.
 const CUT_BYTES_MIN: usize = 16;
 
@@ -87,6 +89,20 @@ impl Inspection {
             };
             self.judge_load(part, Where::Segment, session, now);
         }
+        // How deep a segment is tells its place.
+        for (depth, segment) in next
+            .bytes
+            .split(|b| *b == b'/')
+            .enumerate()
+            .take(SEGMENTS_MAX)
+        {
+            let part = Surface {
+                bytes: segment,
+                name: &depth.to_string(),
+                ..next
+            };
+            self.trail(part, session, now);
+        }
     }
 
     pub(super) fn push_query(&mut self, next: Surface<'_>, session: &Session, now: Time) {
@@ -94,6 +110,7 @@ impl Inspection {
             self.scan(next.kind, next.name, next.bytes, now);
         }
         self.queries.add(next.bytes);
+        self.trail(next, session, now);
         let place = self.place_of_item(next.name.as_bytes());
         self.judge_load(next, place, session, now);
     }

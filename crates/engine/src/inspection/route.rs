@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Inspection, Step};
 use crate::address::AddressClass;
-use crate::crossing::{CrossingKind, Scheme, SurfaceKind, Time};
+use crate::crossing::{CrossingKind, Scheme, Surface, SurfaceKind, Time};
 use crate::finding::Severity;
 use crate::host::Host;
 use crate::policy::{Listing, Mode};
@@ -50,6 +50,14 @@ impl Inspection {
                 name.as_bytes(),
                 now,
             );
+        }
+        for (depth, label) in below.trim_end_matches('.').rsplit('.').enumerate() {
+            let label = Surface {
+                kind: SurfaceKind::Host,
+                name: &depth.to_string(),
+                bytes: label.as_bytes(),
+            };
+            self.trail(label, session, now);
         }
         if !self.is_stopped() && !host.is_host_internal() {
             let counted = session.name(&self.site, name, self.engine.policy.limits(), now);

@@ -87,16 +87,13 @@ fn word_len(bytes: &[u8], first: usize, mark: u8) -> usize {
     let spelt = (0..RUN_MAX)
         .take_while(|letter| is_spelt_at(bytes, first + 2 * letter, mark))
         .count();
-    let last = bytes
-        .get(first + 2 * spelt)
-        .is_some_and(u8::is_ascii_alphanumeric);
-    let next = bytes
-        .get(first + 2 * spelt + 1)
-        .is_some_and(u8::is_ascii_alphanumeric);
-    if begins && last && !next {
-        spelt + 1
-    } else {
-        0
+    let is_letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    let end = first + 2 * spelt;
+    match (begins, is_letter(end)) {
+        (true, true) if !is_letter(end + 1) => spelt + 1,
+        // Its last letter has a blank after it too.
+        (true, false) if mark == b' ' => spelt,
+        (true | false, true | false) => 0,
     }
 }
 

@@ -93,8 +93,6 @@ encodings! {
     "Hexadecimal with colons" "hex" Bytes Ascii |b| join(b, ":", |b| format!("{b:02x}"));
     "Hexadecimal with spaces" "hex" Bytes Ascii |b| join(b, " ", |b| format!("{b:02X}"));
     "Hexadecimal of C" "hex" Bytes Ascii |b| join(b, ", ", |b| format!("0x{b:02x}"));
-    "Hexadecimal dump of xxd" "dump" Bytes Ascii |b| dump(b, xxd_line);
-    "Hexadecimal dump of hexdump" "dump" Bytes Ascii |b| dump(b, hexdump_line);
     "Decimal list" "decimal" Ascii Ascii |b| wrap(b"[", &join(b, ", ", |b| format!("{b}")), b"]");
     "Decimal list without spaces" "decimal" Ascii Ascii |b| join(b, ",", |b| format!("{b}"));
     "Octal list" "octal" Ascii Ascii |b| join(b, " ", |b| format!("{b:03o}"));
@@ -202,7 +200,7 @@ pub(crate) static OF_TOKENS: &[Encoding] = &[
         via: "joined",
         takes: Content::Clear,
         makes: Content::Ascii,
-        encode: |b| between(b, 11, b"\n"),
+        encode: |b| between(b, 13, b"\n"),
     },
     Encoding {
         title: "Cells of a table",
@@ -220,8 +218,22 @@ pub(crate) static OF_TOKENS: &[Encoding] = &[
     },
 ];
 
-/// Parts of files, of bytes that are a credential.
+/// Parts of files and of what tools print, of bytes that are a credential.
 pub(crate) static OF_FILES: &[Encoding] = &[
+    Encoding {
+        title: "Hexadecimal dump of xxd",
+        via: "dump",
+        takes: Content::Bytes,
+        makes: Content::Ascii,
+        encode: |b| dump(b, xxd_line),
+    },
+    Encoding {
+        title: "Hexadecimal dump of hexdump",
+        via: "dump",
+        takes: Content::Bytes,
+        makes: Content::Ascii,
+        encode: |b| dump(b, hexdump_line),
+    },
     Encoding {
         title: "Compressed text of a PNG",
         via: "zlib",

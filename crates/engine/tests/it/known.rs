@@ -1,6 +1,6 @@
 //! Values that are known: in every encoding and in pairs of them; and what is not one of them.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use carboy_engine::{
@@ -203,6 +203,15 @@ fn at(seconds: u64) -> Time {
     }
 }
 
+/// Where a thief waits.
+fn sink() -> Target {
+    Target {
+        scheme: Scheme::Https,
+        host: Host::parse("sink.example").expect("a host"),
+        port: 443,
+    }
+}
+
 /// Posts a body, and gives the rule that refused it.
 fn post(
     engine: &std::sync::Arc<Engine>,
@@ -210,11 +219,7 @@ fn post(
     body: &[u8],
     now: Time,
 ) -> Option<String> {
-    let target = Target {
-        scheme: Scheme::Https,
-        host: Host::parse("sink.example").expect("a host"),
-        port: 443,
-    };
+    let target = sink();
     let crossing = Crossing {
         kind: CrossingKind::HttpRequest,
         target: &target,
@@ -282,6 +287,76 @@ fn pieces_are_remembered_over_crossings_for_a_time() {
     }
 }
 
+/// A few bytes a request at the same place are a value in the end, whatever else the requests say.
+#[test]
+fn a_few_bytes_a_request_are_followed() {
+    let ask =
+        |engine: &Arc<Engine>, session: &Session, path: &str, query: Option<&str>, step: u64| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host: Host::parse("sink.example").expect("a host"),
+                port: 443,
+            };
+            let crossing = Crossing {
+                kind: CrossingKind::HttpRequest,
+                target: &target,
+                method: Some("GET"),
+            };
+            let (mut inspection, _) = engine.open(crossing, session, at(step));
+            let step_text = step.to_string();
+            let items = [
+                Some(("n", step_text.as_str())),
+                Some(("v", "2")),
+                query.map(|value| ("c", value)),
+            ];
+            let surfaces = std::iter::once((SurfaceKind::Path, "", path));
+            let items = items
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (SurfaceKind::Query, name, value));
+            for (kind, name, text) in surfaces.chain(items) {
+                let surface = Surface {
+                    kind,
+                    name,
+                    bytes: text.as_bytes(),
+                };
+                let _ = inspection.push(surface, session, at(step));
+            }
+            matches!(
+                inspection.finish(session, at(step)).decision,
+                Decision::Block(_)
+            )
+        };
+    for size in 1..=3 {
+        let (engine, session) = (engine(), Session::default());
+        let value = SECRETS[0].1.as_bytes();
+        let crumbs = value
+            .chunks(size)
+            .map(|crumb| std::str::from_utf8(crumb).expect("it is ASCII"));
+        let in_query = crumbs
+            .clone()
+            .enumerate()
+            .any(|(step, crumb)| ask(&engine, &session, "/api/v1/p", Some(crumb), step as u64));
+        let session = Session::default();
+        let in_path = crumbs.enumerate().any(|(step, crumb)| {
+            ask(
+                &engine,
+                &session,
+                &format!("/b/{crumb}/i.gif"),
+                None,
+                step as u64,
+            )
+        });
+        assert!(
+            in_query && in_path,
+            "{size} a request: {in_query} {in_path}"
+        );
+        let session = Session::default();
+        let is_refused = (0..200).any(|step| ask(&engine, &session, "/api/v1/p", Some("ab"), step));
+        assert!(!is_refused, "honest requests pass");
+    }
+}
+
 #[test]
 fn pieces_in_a_body_tell_whatever_its_cuts() {
     let (engine, value) = (engine(), SECRETS[0].1);
@@ -294,11 +369,7 @@ fn pieces_in_a_body_tell_whatever_its_cuts() {
     );
     for cut in (0..body.len()).step_by(97) {
         let session = Session::default();
-        let target = Target {
-            scheme: Scheme::Https,
-            host: Host::parse("sink.example").expect("a host"),
-            port: 443,
-        };
+        let target = sink();
         let crossing = Crossing {
             kind: CrossingKind::HttpRequest,
             target: &target,
