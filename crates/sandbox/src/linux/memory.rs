@@ -110,7 +110,7 @@ mod tests {
     /// What may be locked is a limit of the machine: where it is none at all the kernel says so.
     #[test]
     fn pages_with_secrets_are_locked_and_left_out_of_dumps() {
-        let secret = vec![7u8; 64];
+        let secret = Box::new([7u8; 64]);
         let start = secret.as_ptr().addr();
         let range = start..start + secret.len();
         let kept = keep_in_memory(std::slice::from_ref(&range));
