@@ -315,9 +315,8 @@ fn iban_end(view: &[u8], start: usize, len: usize) -> Option<usize> {
 const WIF_MIN: usize = 51;
 
 fn wif(view: &[u8], run: Range<usize>, push: Push<'_>) {
-    let is_base58 = |b: u8| b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l');
     let mut start = run.start;
-    for part in view[run].split(|b| !is_base58(*b)) {
+    for part in view[run].split(|b| !IN_BASE58[usize::from(*b)]) {
         let range = start..start + part.len();
         start = range.end + 1;
         let looks = matches!(
@@ -333,6 +332,18 @@ fn wif(view: &[u8], run: Range<usize>, push: Push<'_>) {
         }
     }
 }
+
+/// The symbols of base58: letters and digits without those that look alike.
+static IN_BASE58: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let is_alike = matches!(byte, b'0' | b'O' | b'I' | b'l');
+        table[byte as usize] = byte.is_ascii_alphanumeric() && !is_alike;
+        byte += 1;
+    }
+    table
+};
 
 fn is_alone(view: &[u8], range: &Range<usize>) -> bool {
     let before = range.start.checked_sub(1).map(|at| view[at]);
@@ -442,11 +453,13 @@ fn word_at(view: &[u8], at: usize) -> Option<Range<usize>> {
         .iter()
         .take(SEED_GAP_MAX + 1)
         .position(u8::is_ascii_alphabetic)?;
-    let letters = |byte: &&u8| byte.is_ascii_alphabetic();
-    let back = view[..at + gap].iter().rev().take(SEED_WORD_LEN_MAX + 1);
-    let on = view[at + gap..].iter().take(SEED_WORD_LEN_MAX + 1);
-    let start = at + gap - back.take_while(letters).count();
-    Some(start..at + gap + on.take_while(letters).count())
+    let inside = at + gap;
+    let is_other = |byte: &u8| !byte.is_ascii_alphabetic();
+    let least = inside.saturating_sub(SEED_WORD_LEN_MAX + 1);
+    let back = view[least..inside].iter().rposition(is_other);
+    let on = &view[inside..view.len().min(inside + SEED_WORD_LEN_MAX + 1)];
+    let len = on.iter().position(is_other).unwrap_or(on.len());
+    Some(back.map_or(least, |other| least + other + 1)..inside + len)
 }
 
 /// The longest word of BIP-39.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::branch::{Decoded, Output, has_text, is_text};
+use super::runs::row;
 use super::{compressed, wide};
 
 const OUTSIDE: u8 = 0xff;
@@ -207,26 +208,26 @@ fn may_be_marked(bytes: &[u8]) -> bool {
 /// Base32 of under fifteen bytes is not looked for, as elsewhere.
 const BASE32_MIN: usize = 24;
 
-/// The rarer alphabets of five bits, at the beginnings of words.
-pub(super) fn rare32<'a>(
-    bytes: &'a [u8],
-    run: Range<usize>,
+/// The rarer alphabets of five bits, at the beginning of a word.
+pub(super) fn rare32(
+    bytes: &[u8],
+    word: Range<usize>,
     clipped: bool,
-) -> impl Iterator<Item = Decoded> + 'a {
-    let words = words(bytes, run, BASE32_MIN);
-    words.flat_map(move |word| {
-        let read = |alphabet: &Alphabet| {
-            let symbols = || {
-                word.clone()
-                    .take_while(|at| alphabet.value(bytes[*at]).is_some())
-            };
-            // The first two bytes tell most words.
-            let peek = alphabet.decode(bytes, symbols().take(8));
-            let may_be = peek.bytes().iter().all(|byte| *byte < 0x80);
-            let output = may_be.then(|| alphabet.decode(bytes, symbols()))?;
-            is_text(output.bytes()).then(|| output.decoded(alphabet.name, word.end, clipped))
-        };
-        [read(&BASE32_HEX), read(&CROCKFORD)].into_iter().flatten()
+) -> impl Iterator<Item = Decoded> + '_ {
+    static RARE: [&Alphabet; 2] = [&BASE32_HEX, &CROCKFORD];
+    let alphabets = match word.len() {
+        BASE32_MIN.. => &RARE[..],
+        _ => &[],
+    };
+    alphabets.iter().filter_map(move |alphabet| {
+        // The first bytes tell most words.
+        let (peek, len) = alphabet.peek(&bytes[word.start..word.start + 8]);
+        if !peek[..len].is_ascii() {
+            return None;
+        }
+        let symbols = row(&bytes[word.clone()], &alphabet.values);
+        let output = alphabet.decode(bytes, word.start..word.start + symbols);
+        is_text(output.bytes()).then(|| output.decoded(alphabet.name, word.end, clipped))
     })
 }
 
@@ -239,10 +240,7 @@ pub(super) fn words(
     let mut at = run.start;
     std::iter::from_fn(move || {
         while at < run.end {
-            let len = bytes[at..run.end]
-                .iter()
-                .take_while(|b| b.is_ascii_alphanumeric());
-            let word = at..at + len.count();
+            let word = at..at + row(&bytes[at..run.end], &IN_WORD);
             at = word.end + 1;
             if word.len() >= min {
                 return Some(word);
@@ -251,6 +249,12 @@ pub(super) fn words(
         None
     })
 }
+
+/// Letters and digits.
+static IN_WORD: [u8; 256] = values(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    false,
+);
 
 /// Symbols of a run in groups: enough for a credential, and for an instruction of a few sentences.
 const GROUPED_MAX: usize = 4096;
@@ -304,8 +308,8 @@ impl Groups {
     fn around(bytes: &[u8], at: usize) -> Option<Self> {
         let is_symbol = |byte: u8| BASE64.value(byte).is_some();
         let row = |from: usize| {
-            let rest = bytes[from.min(bytes.len())..].iter().take(GROUP_MAX + 1);
-            rest.take_while(|b| is_symbol(**b)).count()
+            let end = bytes.len().min(from + GROUP_MAX + 1);
+            row(&bytes[from.min(end)..end], &BASE64.values)
         };
         let first = at
             + bytes[at..]

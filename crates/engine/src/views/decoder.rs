@@ -39,10 +39,10 @@ pub(super) fn by_run(branches: &mut Branches<'_, '_, '_>, run: &Range<usize>) ->
     for decoded in alphabet::packed(bytes, run.clone(), clipped) {
         branches.add(decoded)?;
     }
-    for decoded in alphabet::rare32(bytes, run.clone(), clipped) {
-        branches.add(decoded)?;
-    }
     for word in alphabet::words(bytes, run.clone(), radix::SYMBOLS_MIN) {
+        for decoded in alphabet::rare32(bytes, word.clone(), clipped) {
+            branches.add(decoded)?;
+        }
         for decoded in radix::decode(bytes, word) {
             branches.add(decoded)?;
         }

@@ -87,9 +87,12 @@ pub(super) fn utf7(bytes: &[u8], range: Range<usize>, clipped: bool) -> Option<D
     let mut output = Output::default();
     let (mut at, mut undone) = (range.start, 0);
     while at < range.end {
-        let shifted = &bytes[at + 1..range.end];
+        let shifted = match bytes[at] {
+            b'+' => &bytes[at + 1..range.end],
+            _ => &[],
+        };
         let len = shifted.iter().take_while(|b| symbol(**b).is_some()).count();
-        if bytes[at] != b'+' || len < 3 {
+        if len < 3 {
             output.push(bytes[at], at);
             at += 1;
             continue;

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::branch::{Decoded, Places};
+use super::runs::row;
 
 /// Fewer symbols could read as text by chance: fifteen bytes do once in a million.
 pub(super) const SYMBOLS_MIN: usize = 22;
@@ -55,16 +56,18 @@ static ALPHABETS: [Alphabet; 4] = [
 /// What a token of letters and digits reads as.
 pub(super) fn decode(bytes: &[u8], word: std::ops::Range<usize>) -> impl Iterator<Item = Decoded> {
     let token = &bytes[word.clone()];
-    let digits = token.iter().filter(|b| b.is_ascii_digit()).count();
+    let mut digits = token.iter().filter(|b| b.is_ascii_digit());
+    let has_digits = digits.nth(1).is_some();
     let is_hex = token.iter().all(u8::is_ascii_hexdigit);
     let fits = (SYMBOLS_MIN..=SYMBOLS_MAX).contains(&token.len());
-    let alphabets = if fits && digits >= 2 && !is_hex {
+    let alphabets = if fits && has_digits && !is_hex {
         &ALPHABETS[..]
     } else {
         &[]
     };
-    alphabets.iter().filter_map(move |alphabet| {
-        let bytes = payload(alphabet, number(alphabet, token)?)?;
+    let may_be = |alphabet: &&Alphabet| may_be_text(alphabet, token);
+    alphabets.iter().filter(may_be).filter_map(move |alphabet| {
+        let bytes = payload(alphabet, number(alphabet, token))?;
         Some(Decoded {
             name: alphabet.name,
             bytes,
@@ -74,12 +77,30 @@ pub(super) fn decode(bytes: &[u8], word: std::ops::Range<usize>) -> impl Iterato
     })
 }
 
+/// Whether all are symbols, and the number's last eight bytes are text, or the four before a
+/// checksum: of random symbols, one token in fifty is.
+fn may_be_text(alphabet: &Alphabet, token: &[u8]) -> bool {
+    if row(token, &alphabet.values) < token.len() {
+        return false;
+    }
+    let last = token.iter().fold(0u64, |number, symbol| {
+        number
+            .wrapping_mul(u64::from(alphabet.base))
+            .wrapping_add(u64::from(alphabet.values[usize::from(*symbol)]))
+    });
+    let [content @ .., _, _, _, _] = last.to_be_bytes();
+    content.iter().all(is_text) && (alphabet.base == 58 || last.to_be_bytes().iter().all(is_text))
+}
+
+fn is_text(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
+}
+
 /// The bytes of the number that the symbols write, the highest first.
-fn number(alphabet: &Alphabet, token: &[u8]) -> Option<Vec<u8>> {
+fn number(alphabet: &Alphabet, token: &[u8]) -> Vec<u8> {
     let mut limbs: Vec<u32> = Vec::with_capacity(token.len() / 5 + 1);
     for symbol in token {
-        let value = alphabet.values[usize::from(*symbol)];
-        let mut carry = u64::from((value != OUTSIDE).then_some(value)?);
+        let mut carry = u64::from(alphabet.values[usize::from(*symbol)]);
         for limb in &mut limbs {
             carry += u64::from(*limb) * u64::from(alphabet.base);
             *limb = carry as u32;
@@ -90,22 +111,17 @@ fn number(alphabet: &Alphabet, token: &[u8]) -> Option<Vec<u8>> {
         }
     }
     let bytes = limbs.iter().rev().flat_map(|limb| limb.to_be_bytes());
-    Some(bytes.skip_while(|byte| *byte == 0).collect())
+    bytes.skip_while(|byte| *byte == 0).collect()
 }
 
 /// The bytes if they are text, or what is before a checksum that is right.
 fn payload(alphabet: &Alphabet, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-    let is_text = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
-    };
-    if bytes.is_empty() || is_text(&bytes) {
-        return (!bytes.is_empty()).then_some(bytes);
+    if bytes.iter().all(is_text) {
+        return Some(bytes);
     }
     let (content, sum) = bytes.split_last_chunk::<4>()?;
     // A version byte of a payload may not be text.
-    if alphabet.base != 58 || !is_text(content.get(1..)?) {
+    if alphabet.base != 58 || !content.get(1..)?.iter().all(is_text) {
         return None;
     }
     let hash = Sha256::digest(Sha256::digest(content));

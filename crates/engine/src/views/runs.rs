@@ -154,8 +154,8 @@ pub(crate) fn token_runs<'a>(
                 end = part.end;
                 continue;
             };
-            let back = count_symbols(bytes[..word].iter().rev());
-            let on = count_symbols(bytes[word..].iter());
+            let back = row_before(&bytes[..word], &BASE64);
+            let on = row(&bytes[word..], &BASE64);
             let run = word - back..word + on;
             from = run.end;
             if run.len() >= min {
@@ -165,8 +165,44 @@ pub(crate) fn token_runs<'a>(
     })
 }
 
-fn count_symbols<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
-    bytes.take_while(|b| is_encoding_byte(**b)).count()
+/// How many bytes, from the first on, are symbols of an alphabet: the value of any other byte has its
+/// highest bit set.
+#[inline]
+pub(super) fn row(bytes: &[u8], values: &[u8; 256]) -> usize {
+    let is_other = |byte: &u8| !are_symbols(&[*byte], values);
+    // Most rows are short, and a word of others costs more than it saves.
+    let first = &bytes[..bytes.len().min(WORD)];
+    if let Some(end) = first.iter().position(is_other) {
+        return end;
+    }
+    let words = bytes.chunks_exact(WORD);
+    let len = WORD * words.take_while(|word| are_symbols(word, values)).count();
+    let rest = &bytes[len..];
+    len + rest.iter().position(is_other).unwrap_or(rest.len())
+}
+
+/// How many bytes before the end are symbols of an alphabet, as [`row`] tells them.
+#[inline]
+fn row_before(bytes: &[u8], values: &[u8; 256]) -> usize {
+    let is_other = |byte: &u8| !are_symbols(&[*byte], values);
+    let last = &bytes[bytes.len().saturating_sub(WORD)..];
+    if let Some(at) = last.iter().rposition(is_other) {
+        return last.len() - 1 - at;
+    }
+    let words = bytes.rchunks_exact(WORD);
+    let len = WORD * words.take_while(|word| are_symbols(word, values)).count();
+    let rest = &bytes[..bytes.len() - len];
+    let other = rest.iter().rposition(is_other);
+    bytes.len() - other.map_or(0, |at| at + 1)
+}
+
+/// Whether all bytes are symbols. No byte ends the look early, which is quicker for a few.
+#[inline]
+fn are_symbols(bytes: &[u8], values: &[u8; 256]) -> bool {
+    let of_all = bytes
+        .iter()
+        .fold(0, |all, byte| all | values[usize::from(*byte)]);
+    of_all & 0x80 == 0
 }
 
 /// Where the next word at a multiple of `step` is whose bytes are all of a kind. `may_be` is a
@@ -402,11 +438,11 @@ fn last_line(bytes: &[u8], end: usize) -> usize {
 /// Where the run that reaches up to a place starts.
 pub(super) fn run_start(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at -= count_symbols(bytes[..at].iter().rev());
+        at -= row_before(&bytes[..at], &BASE64);
         let before = bytes[..at].iter().rev().take(WRAP_GAP_MAX);
         let line = at - before.take_while(|b| is_break(**b)).count();
-        let symbols = bytes[..line].iter().rev().take(WRAP_MIN);
-        if !is_wrap(&bytes[line..at]) || count_symbols(symbols) < WRAP_MIN {
+        let symbols = &bytes[line.saturating_sub(WRAP_MIN)..line];
+        if !is_wrap(&bytes[line..at]) || row_before(symbols, &BASE64) < WRAP_MIN {
             return at;
         }
         at = line;
@@ -416,11 +452,11 @@ pub(super) fn run_start(bytes: &[u8], mut at: usize) -> usize {
 /// Where the run that begins before a place ends.
 pub(super) fn run_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at += count_symbols(bytes[at..].iter());
+        at += row(&bytes[at..], &BASE64);
         let after = bytes[at..].iter().take(WRAP_GAP_MAX);
         let line = at + after.take_while(|b| is_break(**b)).count();
-        let symbols = bytes[line..].iter().take(WRAP_MIN);
-        if !is_wrap(&bytes[at..line]) || count_symbols(symbols) < WRAP_MIN {
+        let symbols = &bytes[line..bytes.len().min(line + WRAP_MIN)];
+        if !is_wrap(&bytes[at..line]) || row(symbols, &BASE64) < WRAP_MIN {
             return at + last_line(bytes, at);
         }
         at = line;
@@ -557,7 +593,7 @@ impl Symbols {
         let run = &bytes[range.clone()];
         let mut values: Vec<u8> = run.iter().map(|byte| table[usize::from(*byte)]).collect();
         let mut places = Vec::new();
-        if run.iter().any(|byte| is_break(*byte)) {
+        if memchr::memchr(OUTSIDE, &values).is_some() {
             let at = |index: usize| range.start + index;
             let symbols = values.iter().enumerate();
             places = symbols
@@ -656,22 +692,18 @@ fn may_begin_text(bytes: &[u8]) -> bool {
 
 /// Decodes symbols; bits left over at the end are dropped.
 fn decode(values: &[u8], radix: Radix) -> Vec<u8> {
-    let mut out = Vec::with_capacity(values.len() * radix.bits() / 8);
-    out.extend(decoded(values, radix));
-    out
-}
-
-fn decoded(values: &[u8], radix: Radix) -> impl Iterator<Item = u8> + '_ {
     let bits = radix.bits();
-    let (mut held, mut count) = (0u32, 0);
-    values.iter().filter_map(move |value| {
-        held = held << bits | u32::from(*value);
-        count += bits;
-        count.checked_sub(8).map(|left| {
-            count = left;
-            (held >> left) as u8
-        })
-    })
+    let mut out = Vec::with_capacity(values.len() * bits / 8);
+    let add = |held: u64, value: &u8| held << bits | u64::from(*value);
+    // Eight symbols are as many bytes as one of them has bits.
+    let (groups, rest) = values.as_chunks::<8>();
+    for group in groups {
+        out.extend_from_slice(&group.iter().fold(0, add).to_be_bytes()[8 - bits..]);
+    }
+    let len = rest.len() * bits / 8;
+    let held = rest.iter().fold(0, add) >> (rest.len() * bits - len * 8);
+    out.extend_from_slice(&held.to_be_bytes()[8 - len..]);
+    out
 }
 
 /// Where the symbols of a range are.
@@ -714,10 +746,10 @@ fn stretches<'a>(
             }
             let (mut start, mut end) = (probe, probe + 1);
             while start > run.start && is_part(start - 1) {
-                start -= 1;
+                start -= row_before(&bytes[run.start..start], alphabet).max(1);
             }
             while end < run.end && is_part(end) {
-                end += 1;
+                end += row(&bytes[end..run.end], alphabet).max(1);
             }
             probe = end + min;
             if end - start >= min {
