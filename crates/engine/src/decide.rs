@@ -303,7 +303,8 @@ fn is_judged(class: Class, direction: Direction) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Docket {
     findings: Vec<Finding>,
-    refusal: Option<(Severity, Refusal)>,
+    /// With its severity, and that of its rule where nothing speaks against what it found.
+    refusal: Option<((Severity, Severity), Refusal)>,
 }
 
 impl Docket {
@@ -333,9 +334,16 @@ impl Docket {
 
     /// The strictest refusal stands; among equals the first.
     pub(crate) fn refuse(&mut self, severity: Severity, refusal: Refusal) {
-        let stricter = self.refusal.as_ref().is_none_or(|(own, _)| *own < severity);
+        self.refuse_by(severity, severity, refusal);
+    }
+
+    /// The same, by a rule: among equals the graver rule's stands, as a provider's key says more than
+    /// that a setting looks like one.
+    pub(crate) fn refuse_by(&mut self, rule: Severity, severity: Severity, refusal: Refusal) {
+        let weight = (severity, rule);
+        let stricter = self.refusal.as_ref().is_none_or(|(own, _)| *own < weight);
         if stricter {
-            self.refusal = Some((severity, refusal));
+            self.refusal = Some((weight, refusal));
         }
     }
 

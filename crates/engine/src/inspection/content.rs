@@ -503,7 +503,8 @@ impl Inspection {
                     now.unix_seconds,
                 ),
             };
-            self.docket.refuse(finding.severity, refusal);
+            self.docket
+                .refuse_by(sighting.rule.severity, finding.severity, refusal);
         }
         self.docket.record(finding);
     }
