@@ -36,7 +36,7 @@ use crate::finding::{Class, Fingerprint, Score, Severity};
 use crate::known::{self, Known, Part, Values};
 use crate::media::{self, Seen};
 use crate::rules::{RULES, Rule};
-use crate::views::is_compression;
+use crate::views::{DOCUMENT, is_compression};
 use window::Window;
 
 /// All built-in rules; cheap to clone. Making one costs nothing: a rule's regexes are compiled when
@@ -81,9 +81,10 @@ impl Sighting {
         self.before = self.before.max(self.offset.saturating_sub(start));
     }
 
-    /// Whether it is in an archive or in compressed data within content.
+    /// Whether it is in a file of an archive. What is packed within text is there to be unpacked by who
+    /// reads that, and an office document is an archive only to machines.
     pub(crate) fn is_packed(&self) -> bool {
-        self.via.iter().any(|step| is_compression(step))
+        self.via.first().is_some_and(|step| is_compression(step)) && !self.via.contains(&DOCUMENT)
     }
 
     /// Whether the value is one that documentation prints, or that says so.

@@ -14,6 +14,21 @@ const LINES: &[&[u8]] = &[b"p", b"div", b"li", b"tr", b"title", b"si", b"h"];
 /// Elements that stand for a blank.
 const BLANKS: &[&[u8]] = &[b"br", b"tab", b"s", b"line-break", b"td", b"th", b"c"];
 
+/// The name of an office document's text, as findings show it.
+pub(crate) const DOCUMENT: &str = "document";
+
+/// Whether markup is of an office document, as its namespaces tell (ECMA-376, part 1; OpenDocument 1.3).
+fn is_office(bytes: &[u8]) -> bool {
+    const HEAD_BYTES: usize = 4096;
+    const NAMESPACES: [&[u8]; 2] = [
+        b"schemas.openxmlformats.org/",
+        b"urn:oasis:names:tc:opendocument:",
+    ];
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let is_there = |name: &&[u8]| memchr::memmem::find(head, name).is_some();
+    NAMESPACES.iter().any(is_there)
+}
+
 /// Whether a view begins like markup.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     let mut start = bytes.trim_ascii_start().iter();
@@ -45,7 +60,11 @@ pub(super) fn text(bytes: &[u8], clipped: bool) -> Option<Decoded> {
         .bytes()
         .iter()
         .any(|byte| !byte.is_ascii_whitespace());
-    is_text.then(|| output.decoded("markup", bytes.len(), clipped))
+    let name = match is_office(bytes) {
+        true => DOCUMENT,
+        false => "markup",
+    };
+    is_text.then(|| output.decoded(name, bytes.len(), clipped))
 }
 
 /// A part of a text with what markup stands in it left out; a tag that would part words becomes a blank.

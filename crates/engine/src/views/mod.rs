@@ -25,6 +25,7 @@ mod wide;
 pub(crate) use clue::{Clue, ClueKind};
 pub(crate) use compressed::is_compression;
 pub(crate) use joined::is_parted;
+pub(crate) use markup::DOCUMENT;
 pub use plain::folded_name;
 pub(crate) use respell::swap_case;
 pub(crate) use runs::{is_encoding_byte, token_runs};
