@@ -210,13 +210,19 @@ fn leads_to_order(word: &[u8]) -> bool {
     WORDS.split(' ').any(|own| own.as_bytes() == word)
 }
 
-/// The same in scripts that do not part words: what may, will or must not be done, or was mended.
+/// The same in scripts that do not part words: what may, will or must not be done, or was mended, unless the agent
+/// is who does it.
 fn is_told_unspaced(before: &[u8]) -> bool {
     const ENDS: [&str; 9] = [
         "修复", "修正", "会", "會", "可能", "被", "自动", "导致", "可以",
     ];
 
-    ENDS.iter().any(|end| before.ends_with(end.as_bytes()))
+    const AGENTS: [&str; 5] = ["你", "您", "助手", "模型", "ai"];
+
+    let mut told = ENDS
+        .iter()
+        .filter_map(|end| before.strip_suffix(end.as_bytes()));
+    told.any(|who| !AGENTS.iter().any(|agent| who.ends_with(agent.as_bytes())))
 }
 
 fn is_told_of(word: &[u8]) -> bool {
