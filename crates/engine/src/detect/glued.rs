@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Detectors, Hit, is_whole_by_itself};
 use crate::detect::check::{self, Check, Outcome};
+use crate::finding::Class;
 use crate::rules::{PATTERNS, RULES};
 use crate::views::{is_encoding_byte, is_parted};
 
@@ -165,14 +166,42 @@ pub(super) fn is_chance(number: u16, view: &[u8], at: usize) -> bool {
 
 /// Whether a beginning of very few bytes stands in what looks like encoded random data.
 pub(super) fn is_faint(number: u16, view: &[u8], at: usize) -> bool {
+    is_whole_by_itself(number)
+        && PATTERNS[usize::from(number)].stem <= FAINT_STEM_MAX
+        && is_after_noise(view, at)
+}
+
+/// Whether a match is no more than the encoded random data that it stands in: a beginning of few letters, which a
+/// sign parts from what is before it, and a rest as mixed as that.
+pub(super) fn is_noise(number: u16, view: &[u8], value: &Range<usize>) -> bool {
+    /// Four symbols after a sign are met once in some four hundred million.
+    const STEM_MAX: usize = 4;
+    /// Of random symbols more than a third are capitals, and as many are small letters.
+    const LETTERS_SHARE: usize = 6;
+    let stem = PATTERNS[usize::from(number)].stem;
+    let text = &view[value.clone()];
+    let count = |is: fn(&u8) -> bool| text.iter().filter(|byte| is(byte)).count();
+    let is_mixed = || {
+        [u8::is_ascii_uppercase, u8::is_ascii_lowercase]
+            .iter()
+            .all(|is| count(*is) * LETTERS_SHARE >= text.len())
+    };
+    stem <= STEM_MAX
+        && RULES[PATTERNS[usize::from(number)].rule].class == Class::Secret
+        && text.iter().take(stem).all(u8::is_ascii_alphanumeric)
+        && is_after_noise(view, value.start)
+        && is_mixed()
+        && !is_proved(number, text)
+}
+
+/// Whether what is before a place looks like encoded random data.
+fn is_after_noise(view: &[u8], at: usize) -> bool {
     /// Of sixty-four random symbols some twenty-six are capitals, as many small letters, and ten digits.
     const LETTERS_MIN: usize = 10;
     const DIGITS_MIN: usize = 2;
     let before = &view[at.saturating_sub(RUN_BYTES)..at];
     let count = |is: fn(&u8) -> bool| before.iter().filter(|byte| is(byte)).count();
-    is_whole_by_itself(number)
-        && PATTERNS[usize::from(number)].stem <= FAINT_STEM_MAX
-        && is_in_run(before)
+    is_in_run(before)
         && count(u8::is_ascii_uppercase) >= LETTERS_MIN
         && count(u8::is_ascii_lowercase) >= LETTERS_MIN
         && count(u8::is_ascii_digit) >= DIGITS_MIN

@@ -92,6 +92,10 @@ impl Detectors {
                 if hits.len() == known {
                     self.search_glued(woken.number, bytes, window.clone(), hits);
                 }
+                let is_noise = |hit: &mut Hit| glued::is_noise(woken.number, bytes, &hit.range);
+                if hits.extract_if(known.., is_noise).count() > 0 {
+                    continue;
+                }
                 if hits.len() == known && glued::is_begun(woken.number, bytes, window.start) {
                     leave(clues, ClueKind::Joined, window.clone());
                 }

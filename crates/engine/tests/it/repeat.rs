@@ -100,22 +100,40 @@ fn random_data_in_base64_is_no_credential() {
             .wrapping_add(1_442_695_040_888_963_407);
         STANDARD[(state >> 58) as usize]
     };
-    // Beginnings that rules know, each within and right before as much as a plus sign parts.
-    for stem in ["AIza", "dG9rO", "y0_", "Y0_", "AKIA", "SK"] {
-        let mut text: Vec<u8> = (0..4000).map(|_| symbol()).collect();
-        for at in (200..3800).step_by(300) {
-            text[at..at + stem.len()].copy_from_slice(stem.as_bytes());
-            text[at - 1] = b'x';
-            text[at - 20] = b'+';
-            for byte in &mut text[at + stem.len()..at + 100] {
-                if matches!(byte, b'+' | b'/') {
-                    *byte = b'k';
+    // Beginnings that rules know, each within as much as a plus sign parts, and right behind what parts it.
+    for stem in ["AIza", "dG9rO", "y0_", "Y0_", "AKIA", "SK", "YCM", "ABSK"] {
+        // Five symbols behind a sign are none of chance.
+        let before = if stem.len() > 4 { "x" } else { "x/+" };
+        for before in before.bytes() {
+            let mut text: Vec<u8> = (0..4000).map(|_| symbol()).collect();
+            for at in (200..3800).step_by(300) {
+                text[at..at + stem.len()].copy_from_slice(stem.as_bytes());
+                text[at - 1] = before;
+                text[at - 20] = b'+';
+                for byte in &mut text[at + stem.len()..at + 100] {
+                    if matches!(byte, b'+' | b'/') {
+                        *byte = b'k';
+                    }
                 }
+                text[at + 39] = b'+';
             }
-            text[at + 39] = b'+';
+            let seen = Probe::default().scan(Direction::Outbound, &text);
+            let seen = seen.expect("within its budget");
+            assert!(seen.is_empty(), "{stem}: {seen:?}");
         }
-        let seen = Probe::default().scan(Direction::Outbound, &text);
-        let seen = seen.expect("within its budget");
-        assert!(seen.is_empty(), "{stem}: {seen:?}");
+    }
+}
+
+/// What is of fewer symbols than the noise around it, or stands alone, is none.
+#[test]
+fn a_key_in_random_data_is_seen() {
+    let noise = "sB606Hjq3FuINdQnzhyaYCVd9JTa80BhtOs5fzMkGFXSGLrtYwxeKuCVlli3hEDPI6PT".repeat(2);
+    for (key, before) in [
+        (concat!("AKIA", "6D33CHC25E3GHRK5"), &*noise),
+        (concat!("YCM", "ExDui06yc6tDWRlADglVIabhQC2DIwwhxTzKD"), ""),
+    ] {
+        let text = format!("{before}/{key}/{before}");
+        let seen = Probe::default().scan(Direction::Outbound, text.as_bytes());
+        assert!(!seen.expect("within its budget").is_empty(), "{text}");
     }
 }
