@@ -27,8 +27,12 @@ mod source;
 #[path = "build/trie.rs"]
 mod trie;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 use gate::Gates;
 
@@ -66,8 +70,8 @@ fn main() {
         emit::gate("WIDE", "wide.bin", &wide),
     ];
     write("gate.rs", gates.concat());
-    write("plain.bin", bytes(&plain.table));
-    write("wide.bin", bytes(&wide.table));
+    write("plain.bin", packed(&bytes(&plain.table)));
+    write("wide.bin", packed(&bytes(&wide.table)));
     write("fold.rs", emit::fold(&fold));
     write("fold-pages.bin", fold.pages);
     write("fold-entries.bin", fold.entries);
@@ -79,6 +83,12 @@ fn folds() -> Vec<u8> {
 
 fn bytes(table: &[u16]) -> Vec<u8> {
     table.iter().flat_map(|next| next.to_le_bytes()).collect()
+}
+
+fn packed(table: &[u8]) -> Vec<u8> {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+    let written = packed.write_all(table).and_then(|()| packed.finish());
+    written.expect("memory takes all")
 }
 
 fn write(name: &str, content: impl AsRef<[u8]>) {

@@ -126,7 +126,7 @@ pub(crate) fn examples(rules: &[RuleSource]) -> String {
     out
 }
 
-/// A static `Gate`. Its table is a file of its own, of two bytes an entry, little-endian.
+/// A static `Gate`. Its table is a file of its own, of two bytes an entry, little-endian, packed.
 pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let Gate {
         classes,
@@ -138,10 +138,10 @@ pub(crate) fn gate(name: &str, file: &str, gate: &Gate) -> String {
     let len = table.len();
     let (wakes, ends, tails) = ends(gate);
     format!(
-        "static {name}: Gate<{row}, {len}> = Gate {{\nclasses: {classes:?},\n\
+        "static {name}: LazyLock<Gate<{row}, {len}>> = LazyLock::new(|| Gate {{\nclasses: {classes:?},\n\
          accept: {accept},\n\
          table: entries(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n\
-         wakes: &[\n{wakes}],\nends: &[\n{ends}],\ntails: &{tails:?},\n}};\n"
+         wakes: &[\n{wakes}],\nends: &[\n{ends}],\ntails: &{tails:?},\n}});\n"
     )
 }
 

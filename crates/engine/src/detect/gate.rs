@@ -1,6 +1,10 @@
 //! The literal sweep: one pass over a view tells which patterns may match, and where.
 
+use std::io::Read;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use flate2::read::ZlibDecoder;
 
 use super::{BACK_BYTES, ON_BYTES};
 use crate::crossing::Direction;
@@ -44,11 +48,13 @@ struct Wake {
     tail_len: u8,
 }
 
-const fn entries<const LEN: usize>(bytes: &'static [u8]) -> &'static [[u8; 2]; LEN] {
-    match bytes.as_chunks().0.first_chunk() {
-        Some(entries) => entries,
-        None => panic!("the build script wrote as many"),
-    }
+/// Unpacks a table, of whose rows most are alike: a binary that held it as it is would be larger by a megabyte.
+fn entries<const LEN: usize>(packed: &[u8]) -> &'static [[u8; 2]; LEN] {
+    let mut table = vec![[0; 2]; LEN].into_boxed_slice();
+    let unpacked = ZlibDecoder::new(packed).read_exact(table.as_flattened_mut());
+    unpacked.expect("the build script packed as many");
+    let table: Box<[[u8; 2]; LEN]> = table.try_into().expect("it was made of this length");
+    Box::leak(table)
 }
 
 /// Set in a state where a literal's head ends.
