@@ -192,6 +192,15 @@ const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE64_URL: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// Letters of which one is a digit: of twenty, one in thirty has none, as a placeholder in words has none.
+fn with_digit(mut letters: String) -> String {
+    if !letters.contains(|c: char| c.is_ascii_digit()) {
+        letters.pop();
+        letters.push('7');
+    }
+    letters
+}
+
 /// The canary of a kind and a number.
 fn derive(key: &Key, kind: Kind, number: u64) -> Canary {
     let mut letters = Letters::new(key, kind, number);
@@ -204,7 +213,7 @@ fn derive(key: &Key, kind: Kind, number: u64) -> Canary {
         Kind::Npm => vec![("NPM_TOKEN", checked("npm_", &mut letters))],
         Kind::Gitlab => vec![(
             "GITLAB_TOKEN",
-            format!("glpat-{}", letters.of(BASE64_URL, 20)),
+            format!("glpat-{}", with_digit(letters.of(BASE64_URL, 20))),
         )],
         Kind::Anthropic => {
             let body = letters.of(BASE64_URL, 93);
@@ -393,7 +402,7 @@ mod tests {
     use carboy_engine::{Direction, Known, Probe};
     use clap::ValueEnum;
 
-    use super::{For, Kind, key_path, list_path, mint, recognise};
+    use super::{For, Kind, key_path, list_path, mint, recognise, with_digit};
 
     #[test]
     fn what_is_minted_is_recognised_and_nothing_of_it_is_kept() {
@@ -439,6 +448,12 @@ mod tests {
                 .any(|(_, severity, ..)| matches!(*severity, "critical" | "high"));
             assert!(is_known, "{kind:?}: {seen:?}");
         }
+    }
+
+    #[test]
+    fn short_ones_have_a_digit() {
+        assert_eq!(with_digit("ZsoWw_Rxl-IU".to_owned()), "ZsoWw_Rxl-I7");
+        assert_eq!(with_digit("Zso4w_Rxl-IU".to_owned()), "Zso4w_Rxl-IU");
     }
 
     #[test]
